@@ -1,0 +1,38 @@
+"""The only place where Deferreds and coroutines meet.
+
+Application code is coroutines that run as asyncio tasks; Twisted's edges call
+:func:`later`, and coroutines that need a Deferred's result await :func:`result_of`.
+No asyncio loop runs before the reactor does: in a service, start coroutines with
+:func:`when_running`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, cast
+
+from twisted.internet.base import ReactorBase
+from twisted.internet.defer import Deferred
+
+T = TypeVar("T")
+
+
+def later(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
+    """Runs a coroutine as an asyncio task; the Deferred fires with its result.
+
+    Cancelling the Deferred cancels the task.
+    """
+    return Deferred.fromFuture(asyncio.ensure_future(coroutine))
+
+
+async def result_of(deferred: Deferred[T]) -> T:
+    """Awaits a Deferred from a coroutine."""
+    return await deferred.asFuture(asyncio.get_running_loop())
+
+
+def when_running(call: Callable[[], object]) -> None:
+    """Calls back from the reactor's first turn, where an asyncio loop is running."""
+    from twisted.internet import reactor
+
+    cast("ReactorBase", reactor).callLater(0, call)

@@ -1,0 +1,1 @@
+"""The Central System. Public for plugins: the context types."""

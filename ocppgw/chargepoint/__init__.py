@@ -1,0 +1,1 @@
+"""The Charge Point: the charge box. Public for plugins: the context types."""

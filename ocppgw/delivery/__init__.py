@@ -1,0 +1,1 @@
+"""The durable lanes of a charge box: ordered queue, retries, parking, id rewriting."""

@@ -1,0 +1,21 @@
+"""A peer one can call (see :mod:`ocppgw.link.base`)."""
+
+from ocppgw.link.base import (
+    BadReply,
+    NoEndpoint,
+    Peer,
+    PeerError,
+    PeerFault,
+    PeerTimeout,
+    Unreachable,
+)
+
+__all__ = [
+    "BadReply",
+    "NoEndpoint",
+    "Peer",
+    "PeerError",
+    "PeerFault",
+    "PeerTimeout",
+    "Unreachable",
+]

@@ -1,0 +1,1 @@
+"""The protocol: messages, versions, SOAP. Bytes and messages only, no I/O."""

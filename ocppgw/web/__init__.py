@@ -1,0 +1,1 @@
+"""The control API and, later, the operator's page and metrics."""
