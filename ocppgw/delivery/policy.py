@@ -1,0 +1,85 @@
+"""How often and how patiently a lane tries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+
+import msgspec
+
+from ocppgw.clock import Clock
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Rules of a lane; all times in seconds.
+
+    A fault or an unreadable reply counts: after ``attempts`` of them the message is
+    given up, and before another one the lane waits ``interval`` times the number of
+    transmissions so far (TransactionMessageAttempts, TransactionMessageRetryInterval).
+    Whatever did not reach the central system for certain does not count; the lane
+    tries again after ``first_delay``, doubled up to ``longest_delay``. ``deadline`` is
+    how long one transmission may take.
+    """
+
+    attempts: int = 3
+    interval: float = 60.0
+    deadline: float = 30.0
+    first_delay: float = 1.0
+    longest_delay: float = 60.0
+
+
+def spread() -> float:
+    """A factor between 0.8 and 1.2, so that boxes cut off together do not return together."""
+    return random.uniform(0.8, 1.2)  # noqa: S311 (nothing secret about it)
+
+
+class Backoff:
+    """Delays that double from ``first_delay`` to ``longest_delay`` until :meth:`reset`."""
+
+    def __init__(self, policy: RetryPolicy, jitter: Callable[[], float]) -> None:
+        self._policy = policy
+        self._jitter = jitter
+        self._delay = policy.first_delay
+
+    def next(self) -> float:
+        delay = self._delay
+        self._delay = min(self._policy.longest_delay, 2 * delay)
+        return delay * self._jitter()
+
+    def reset(self) -> None:
+        self._delay = self._policy.first_delay
+
+
+class Bell:
+    """Wakes the one task that waits for it; rung beforehand it wakes at once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    def hush(self) -> None:
+        """Forgets earlier rings, before one looks for oneself."""
+        self._rung.clear()
+
+    async def wait(self, seconds: float | None = None) -> None:
+        """Returns when rung or, if given, after that many seconds of the clock."""
+        if seconds is None:
+            await self._rung.wait()
+            return
+        tasks = [
+            asyncio.ensure_future(self._rung.wait()),
+            asyncio.ensure_future(self._clock.sleep(seconds)),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
