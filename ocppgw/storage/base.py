@@ -26,8 +26,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 Value: TypeAlias = "str | bool | int | float | datetime | Sequence[Value] | Mapping[str, Value]"
-Document: TypeAlias = "dict[str, Any]"
-Key: TypeAlias = "tuple[str | int, ...]"
+Document: TypeAlias = dict[str, Any]
+Key: TypeAlias = tuple[str | int, ...]
 
 MAX_INTEGER = 2**53
 
