@@ -1,0 +1,146 @@
+"""YAML with line numbers: a file becomes a :class:`~ocppgw.tree.Node`.
+
+``${NAME}`` in a scalar takes an environment variable (``$${`` is a plain ``${``), and
+``!file path`` the content of a file, less its final newline. Both may be secrets and
+are never shown. Duplicate keys are problems that name both lines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from ocppgw.errors import UserError
+from ocppgw.tree import Node, Problem, ProblemsError, joined
+
+_VARIABLE = re.compile(r"\$(\$?)\{([^}]*)\}")
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> tuple[Node, list[Problem]]:
+    """The file's tree, and what is wrong with it that a tree can still be made of.
+
+    Raises :class:`UserError` when it cannot be read, ProblemsError when it is not YAML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text: {error}") from error
+    return parse(text, path, environment)
+
+
+def parse(
+    text: str, path: Path, environment: Mapping[str, str] | None = None
+) -> tuple[Node, list[Problem]]:
+    """As :func:`load`, of text that stands for that file."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else None
+        what = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ProblemsError(str(path), [Problem(line, "", f"not valid YAML: {what}")]) from error
+    except yaml.YAMLError as error:
+        raise ProblemsError(str(path), [Problem(None, "", f"not valid YAML: {error}")]) from error
+    if root is None:
+        return Node({}, 1), []
+    builder = _Builder(path.parent, os.environ if environment is None else environment)
+    return builder.build(root, "", ()), builder.problems
+
+
+class _Builder:
+    """Turns PyYAML's nodes into ours."""
+
+    def __init__(self, base: Path, environment: Mapping[str, str]) -> None:
+        self.problems: list[Problem] = []
+        self._base = base
+        self._environment = environment
+        self._loader = yaml.SafeLoader("")
+
+    def build(self, node: yaml.Node, path: str, above: tuple[yaml.Node, ...]) -> Node:
+        line = node.start_mark.line + 1
+        if any(node is other for other in above):
+            self.problems.append(Problem(line, path, "an alias must not hold itself"))
+            return Node(None, line)
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path, (*above, node))
+        if isinstance(node, yaml.SequenceNode):
+            return Node(
+                tuple(
+                    self.build(item, joined(path, index), (*above, node))
+                    for index, item in enumerate(node.value)
+                ),
+                line,
+            )
+        return self._scalar(cast("yaml.ScalarNode", node), path)
+
+    def _mapping(self, node: yaml.MappingNode, path: str, above: tuple[yaml.Node, ...]) -> Node:
+        entries: dict[str, Node] = {}
+        lines: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problems.append(Problem(line, path, "a key must be text"))
+                continue
+            key = key_node.value
+            if key in entries:
+                message = f"the key stands twice, first in line {lines[key]}"
+                self.problems.append(Problem(line, joined(path, key), message))
+                continue
+            lines[key] = line
+            entries[key] = self.build(value_node, joined(path, key), above)
+        return Node(entries, node.start_mark.line + 1, None, False, lines)
+
+    def _scalar(self, node: yaml.ScalarNode, path: str) -> Node:
+        line = node.start_mark.line + 1
+        if node.tag == "!file":
+            return self._file(node.value, line, path)
+        if not node.tag.startswith("tag:yaml.org,2002:"):
+            message = f"unknown tag {node.tag}; `!file path` is the one there is"
+            self.problems.append(Problem(line, path, message))
+            return Node(None, line)
+        text = self._substituted(node.value, line, path)
+        tag = node.tag
+        if text != node.value and node.style is None:
+            tag = self._loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+        secret = bool(_VARIABLE.search(node.value)) and text != node.value
+        return Node(self._value(tag, text, node, path), line, text, secret)
+
+    def _value(self, tag: str, text: str, node: yaml.ScalarNode, path: str) -> Any:
+        try:
+            scalar = yaml.ScalarNode(tag, text, node.start_mark, node.end_mark)
+            value: Hashable = self._loader.construct_object(scalar)
+        except (ValueError, yaml.YAMLError) as error:
+            line = node.start_mark.line + 1
+            self.problems.append(Problem(line, path, f"cannot be read: {error}"))
+            return None
+        return value
+
+    def _substituted(self, text: str, line: int, path: str) -> str:
+        def variable(match: re.Match[str]) -> str:
+            escaped, name = match.groups()
+            if escaped:
+                return "${" + name + "}"
+            if name not in self._environment:
+                message = f"the environment variable {name} is not set"
+                self.problems.append(Problem(line, path, message))
+            return self._environment.get(name, "")
+
+        return _VARIABLE.sub(variable, text)
+
+    def _file(self, name: str, line: int, path: str) -> Node:
+        file = self._base / Path(name).expanduser()
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or error
+            self.problems.append(Problem(line, path, f"the file {file} cannot be read: {why}"))
+            return Node("", line, "", True)
+        text = text.removesuffix("\n").removesuffix("\r")
+        return Node(text, line, text, True)
