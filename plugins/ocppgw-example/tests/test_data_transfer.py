@@ -8,7 +8,7 @@ from ocppgw.central import CentralCall
 from ocppgw.ocpp import enums, model
 from ocppgw_example.data_transfer import VendorService
 
-CALL = cast(CentralCall, SimpleNamespace(received_at=datetime(2026, 1, 1, 12, tzinfo=UTC)))
+CALL = cast("CentralCall", SimpleNamespace(received_at=datetime(2026, 1, 1, 12, tzinfo=UTC)))
 ACCEPTED = enums.DataTransferStatus.ACCEPTED
 UNKNOWN_MESSAGE_ID = enums.DataTransferStatus.UNKNOWN_MESSAGE_ID
 
