@@ -13,7 +13,12 @@ What must be atomic therefore lives in one document.
 
 Documents are mappings of field name to :data:`Value`. A document holds its key
 fields. Integers stay within 2^53, datetimes are aware and come back in UTC with
-milliseconds (finer digits are cut off); there are no nulls: an absent field is absent.
+milliseconds (finer digits are cut off), sequences come back as lists; there are no
+nulls: an absent field is absent. Field names hold no dot and begin with no dollar
+sign, strings hold no NUL, floats are finite, and nesting ends at 64 levels.
+``ocppgw.storage.values`` and ``ocppgw.storage.checks`` check all that for a back end.
+
+A cancelled commit may or may not have been stored, but never by half.
 """
 
 from __future__ import annotations
@@ -57,7 +62,8 @@ class Collection(msgspec.Struct, frozen=True):
     ``key_fields`` are the fields whose values together are the key (strings or
     integers). ``indexes`` are the field paths (``"a"`` or ``"a.b"``) that ``find``
     may filter and order by; the key fields always may. ``retention`` is how long a
-    document is kept after ``retention_field`` (a datetime), ``None`` for ever.
+    document is kept after ``retention_field`` (a datetime at the top level), ``None``
+    for ever. A collection keeps its key fields for good; its indexes may change.
     """
 
     name: str
@@ -183,10 +189,14 @@ class Storage(ABC):
     ) -> list[Document]:
         """Documents that match all of ``where``, in order.
 
-        ``where`` maps key fields or indexed paths to a value, a :class:`Range` or
-        :data:`ABSENT`. ``order_by`` is one such path (default: the key); ties are
-        ordered by key. ``after`` is the last document of the page before. Asking for
-        a path that is not declared is a ValueError.
+        ``where`` maps key fields or indexed paths to a single value, a :class:`Range`
+        or :data:`ABSENT`. ``order_by`` is one such path (default: the key); ties are
+        ordered by key, numbers before strings, both turned round by ``descending``;
+        documents without that field come first, descending last. ``after`` is the last
+        document of the page before. A path that is not declared is a ValueError.
+
+        Under one path a collection keeps one kind of value (numbers, strings, datetimes
+        …): how kinds compare with each other is the back end's own.
         """
 
     @abstractmethod
@@ -198,7 +208,8 @@ class Storage(ABC):
         """Makes the changes durable, or raises and leaves what the module text says.
 
         Raises :class:`Conflict`, :class:`StorageUnavailable`, or ValueError for more
-        than one guard or a value that cannot be stored.
+        than one guard, a value that cannot be stored, a changed key field or a
+        collection that was not opened. The documents are taken as they are at the call.
         """
 
     @abstractmethod
