@@ -1,0 +1,121 @@
+"""Binding a listener's address, and saying in one sentence why it cannot be had."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import endpoints, error
+from twisted.internet.protocol import ServerFactory
+
+from ocppgw.bridge import result_of
+from ocppgw.errors import UserError
+
+_from_string: Any = endpoints.serverFromString  # untyped
+_EXAMPLE = (
+    "write it like tcp:9220:interface=127.0.0.1 or ssl:9220:privateKey=key.pem:certKey=cert.pem"
+)
+
+
+async def bind(reactor: Any, description: str, factory: ServerFactory) -> Any:
+    """Listens at once; gives the port. UserError names the address, the reason, what to do."""
+    if description.startswith("tls:"):
+        _check_directory(description)
+    try:
+        endpoint: Any = _from_string(reactor, description)
+    except (ValueError, TypeError, LookupError) as problem:
+        raise UserError(
+            f"listener {description!r} is not a Twisted endpoint string"
+            f" ({_reason(problem)}): {_EXAMPLE}"
+        ) from problem
+    except Exception as problem:  # OpenSSL's errors have no common base with the others
+        raise UserError(
+            f"listener {description!r} cannot be set up: {_reason(problem)};"
+            " check the files that it names"
+        ) from problem
+    try:
+        return await result_of(endpoint.listen(factory))
+    except error.CannotListenError as problem:
+        raise UserError(_cannot_listen(description, problem)) from problem
+
+
+def _cannot_listen(description: str, problem: error.CannotListenError) -> str:
+    number = getattr(problem.socketError, "errno", None)
+    if number == errno.EADDRINUSE:
+        return (
+            f"listener {description!r}: the address is in use;"
+            " stop the program that has it, or choose another port"
+        )
+    if number in (errno.EACCES, errno.EPERM):
+        return (
+            f"listener {description!r}: no permission to listen there;"
+            " choose a port above 1023, or a path that this user may write"
+        )
+    if number == errno.EADDRNOTAVAIL:
+        return (
+            f"listener {description!r}: this machine has no such address;"
+            " name one of its own after interface=, or leave interface= out for all"
+        )
+    return f"listener {description!r} cannot listen: {_reason(problem.socketError)}"
+
+
+def _reason(problem: BaseException) -> str:
+    if isinstance(problem, OSError) and problem.strerror:
+        return f"{problem.filename}: {problem.strerror}" if problem.filename else problem.strerror
+    text = str(problem).strip()
+    return text if text else type(problem).__name__
+
+
+def _check_directory(description: str) -> None:
+    """Refuses what makes Twisted's ``tls:`` endpoint hang or serve nothing.
+
+    A self-signed certificate without its key (the root that issued the others) is
+    followed to its issuer, itself, for ever (Twisted 26.10).
+    """
+    from cryptography import x509  # only with TLS
+    from cryptography.hazmat.primitives import serialization
+
+    directory = Path(description.removeprefix("tls:").split(":")[0])
+    if not directory.is_dir():
+        raise UserError(
+            f"listener {description!r}: {directory} is no directory;"
+            " name one that holds the server's certificate and key as *.pem files"
+        )
+    text = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    keys = set()
+    certificates: list[tuple[Path, x509.Certificate]] = []
+    for path in sorted(directory.rglob("*.pem")):
+        content = path.read_bytes()
+        try:
+            if b"-----BEGIN CERTIFICATE" in content:
+                found = x509.load_pem_x509_certificates(content)
+                certificates += [(path, each) for each in found]
+            if b"PRIVATE KEY-----" in content:
+                key = serialization.load_pem_private_key(_key_part(content), None)
+                keys.add(key.public_key().public_bytes(*text))
+        except (ValueError, TypeError) as problem:
+            raise UserError(
+                f"listener {description!r}: {path} cannot be read: {problem}"
+            ) from problem
+    served = 0
+    for path, certificate in certificates:
+        if certificate.public_key().public_bytes(*text) in keys:
+            served += 1
+        elif certificate.issuer == certificate.subject:
+            raise UserError(
+                f"listener {description!r}: {path} holds a self-signed certificate without its"
+                " key, most likely the root authority; take it out of the directory, clients"
+                " have it themselves"
+            )
+    if not served:
+        raise UserError(
+            f"listener {description!r}: no certificate in {directory} has its private key there;"
+            " put both there as *.pem files"
+        )
+
+
+def _key_part(content: bytes) -> bytes:
+    """The private key of a PEM file that may hold certificates before it."""
+    end = content.index(b"PRIVATE KEY-----")
+    return content[content.rindex(b"-----BEGIN", 0, end + 1) :]
