@@ -88,7 +88,15 @@ class Reader:
             if type_ is not bare and not isinstance(node.value, (dict, tuple)):
                 member = Annotated[(member, *get_args(type_)[1:])]
             return self.read(node, member, path)
-        for member in _by_tag(node, fitting):
+        tag, tagged = _by_tag(node, fitting)
+        if len(tagged) == 1:
+            return self.read(node, tagged[0], path)
+        if tag is not None:
+            said = node.at(tag) or Node(None, node.line)
+            known = ", ".join(str(_bare(m)[0].__struct_config__.tag) for m in fitting)
+            message = f"expected one of {known}, got {said.shown()}"
+            return self.problem(said, joined(path, tag), message)
+        for member in fitting:
             attempt = Reader(base=self._base, lax=self._lax)
             value = attempt.read(node, member, path)
             if not attempt.problems:
@@ -96,6 +104,8 @@ class Reader:
         return self.problem(node, path, f"expected {described(type_)}, got {node.shown()}")
 
     def _struct(self, node: Node, struct: Any, path: str, without: tuple[str, ...]) -> Any:
+        if node.value is None:
+            node = Node({}, node.line)  # a key with nothing after it
         if not isinstance(node.value, dict):
             return self.problem(node, path, f"expected a mapping, got {node.shown()}")
         fields = {self._name(field.encode_name): field for field in msgspec.structs.fields(struct)}
@@ -198,17 +208,18 @@ def _fits(node: Node, bare: Any) -> bool:
     return not mapping and not sequence and bare is not types.NoneType
 
 
-def _by_tag(node: Node, members: list[Any]) -> list[Any]:
-    """Structs told apart by a tag: only the one that the node names; others as they are."""
-    tagged = []
-    for member in members:
-        config = getattr(_bare(member)[0], "__struct_config__", None)
-        if config is None or config.tag_field is None:
-            return members
-        said = node.at(config.tag_field)
-        if said is not None and said.value == config.tag:
-            tagged.append(member)
-    return tagged
+def _by_tag(node: Node, members: list[Any]) -> tuple[str | None, list[Any]]:
+    """Of Structs told apart by a tag: the tag's key, and the one that the node names."""
+    configs = [getattr(_bare(member)[0], "__struct_config__", None) for member in members]
+    fields = {config.tag_field if config is not None else None for config in configs}
+    if len(fields) != 1 or (field := fields.pop()) is None:
+        return None, []
+    said = node.at(field)
+    wanted = said.value if said is not None else None
+    pairs = zip(members, configs, strict=True)
+    return field, [
+        member for member, config in pairs if config is not None and config.tag == wanted
+    ]
 
 
 def _long_enough(items: list[Any], meta: tuple[Any, ...]) -> bool:

@@ -109,7 +109,7 @@ class _Builder:
         tag = node.tag
         if text != node.value and node.style is None:
             tag = self._loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
-        secret = bool(_VARIABLE.search(node.value)) and text != node.value
+        secret = any(not escaped for escaped, _ in _VARIABLE.findall(node.value))
         return Node(self._value(tag, text, node, path), line, text, secret)
 
     def _value(self, tag: str, text: str, node: yaml.ScalarNode, path: str) -> Any:

@@ -1,0 +1,151 @@
+"""A built-in observer that tells on the console, in plain words, what goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from ocppgw.hooks import hookimpl
+from ocppgw.observe import Exchange, GatewayContext, Observed, Observer, StateChange
+from ocppgw.ocpp import model as m
+from ocppgw.ocpp.enums import Measurand, UnitOfMeasure
+
+log = logging.getLogger("ocppgw.story")
+
+REMEMBERED = 1000  # transactions whose meter start is known, for the energy at their stop
+CENTRAL = "central"
+
+
+@hookimpl
+def ocppgw_observers(gateway: GatewayContext) -> Sequence[Observer]:
+    """One narrator, unless nobody would read it."""
+    return [Narrator(gateway.identities())] if log.isEnabledFor(logging.INFO) else []
+
+
+class Narrator:
+    """Turns what observers see into sentences.
+
+    ``own`` are the charge boxes of this process: what they say to a central system of
+    the same process is told once, from their side.
+    """
+
+    def __init__(self, own: Sequence[str] = ()) -> None:
+        self._own = frozenset(own)
+        self._meter_start: dict[tuple[str, int], int] = {}
+
+    def __call__(self, observed: Observed) -> None:
+        if isinstance(observed, StateChange):
+            log.info("%s  %s: %s", observed.identity, observed.subject, observed.what)
+            return
+        if observed.role == CENTRAL and observed.identity in self._own:
+            return
+        if isinstance(observed.request, m.HeartbeatRequest) and observed.error is None:
+            log.debug("%s  heartbeat", observed.identity)
+            return
+        level = logging.INFO if observed.error is None else logging.WARNING
+        log.log(level, "%s  %s", observed.identity, self.sentence(observed))
+
+    def sentence(self, exchange: Exchange) -> str:
+        """What was asked and what came of it."""
+        asked = _ASKED.get(type(exchange.request), _asked_anything)(exchange.request)
+        by_central = exchange.sent == (exchange.role == CENTRAL)
+        asked = f"the central system asks: {asked}" if by_central else asked
+        if exchange.error is not None:
+            return f"{asked}; failed: {exchange.error}"
+        return f"{asked}{self._answered(exchange)}"
+
+    def _answered(self, exchange: Exchange) -> str:
+        request, response = exchange.request, exchange.response
+        if isinstance(response, m.StartTransactionResponse):
+            assert isinstance(request, m.StartTransactionRequest)
+            self._remember(exchange.identity, response.transaction_id, request.meter_start)
+            return f": transaction {response.transaction_id}, {response.id_tag_info.status.value}"
+        if isinstance(request, m.StopTransactionRequest):
+            start = self._meter_start.pop((exchange.identity, request.transaction_id), None)
+            return f", {_kwh(request.meter_stop - start)} charged" if start is not None else ""
+        if isinstance(response, m.BootNotificationResponse):
+            every = f", heartbeat every {response.interval} s" if response.interval else ""
+            return f": {response.status.value}{every}"
+        if isinstance(response, m.AuthorizeResponse):
+            return f": {response.id_tag_info.status.value}"
+        status = getattr(response, "status", None)
+        return f": {status.value}" if status is not None else ""
+
+    def _remember(self, identity: str, transaction: int, meter_start: int) -> None:
+        if len(self._meter_start) >= REMEMBERED:
+            del self._meter_start[next(iter(self._meter_start))]
+        self._meter_start[identity, transaction] = meter_start
+
+
+def _kwh(watt_hours: float) -> str:
+    return f"{watt_hours / 1000:.3f} kWh"
+
+
+def _boot(request: m.BootNotificationRequest) -> str:
+    software = f", software {request.firmware_version}" if request.firmware_version else ""
+    return f"boots as {request.charge_point_vendor} {request.charge_point_model}{software}"
+
+
+def _status(request: m.StatusNotificationRequest) -> str:
+    error = request.error_code.value
+    parts = [
+        f"connector {request.connector_id} is {request.status.value}"
+        if request.connector_id
+        else f"the station is {request.status.value}",
+        error if error != "NoError" else "",
+        request.info or "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _start(request: m.StartTransactionRequest) -> str:
+    return (
+        f"connector {request.connector_id} starts to charge with tag {request.id_tag}"
+        f" at {_kwh(request.meter_start)}"
+    )
+
+
+def _stop(request: m.StopTransactionRequest) -> str:
+    reason = f" ({request.reason.value})" if request.reason is not None else ""
+    return f"transaction {request.transaction_id} stops at {_kwh(request.meter_stop)}{reason}"
+
+
+def _meter_values(request: m.MeterValuesRequest) -> str:
+    last = request.meter_value[-1].sampled_value if request.meter_value else ()
+    values = ", ".join(_sampled(value) for value in last if value.phase is None)
+    return f"connector {request.connector_id} meters {values or 'nothing'}"
+
+
+def _sampled(value: m.SampledValue) -> str:
+    unit = value.unit.value if value.unit is not None else UnitOfMeasure.WH.value
+    energy = value.measurand in (None, Measurand.ENERGY_ACTIVE_IMPORT_REGISTER)
+    if energy and unit == UnitOfMeasure.WH.value:
+        try:
+            return _kwh(float(value.value))
+        except ValueError:
+            return f"{value.value} Wh"
+    return f"{value.value} {unit}"
+
+
+def _asked_anything(request: Any) -> str:
+    """The request's name and what it says, for all that have no words of their own."""
+    said = ", ".join(
+        f"{field} {getattr(value, 'value', value)}"
+        for field, value in msgspec.structs.asdict(request).items()
+        if value not in (None, ())
+    )
+    name = type(request).__name__.removesuffix("Request")
+    return f"{name} ({said})" if said else name
+
+
+_ASKED: dict[type[m.Request], Callable[[Any], str]] = {
+    m.BootNotificationRequest: _boot,
+    m.StatusNotificationRequest: _status,
+    m.AuthorizeRequest: lambda request: f"asks whether tag {request.id_tag} may charge",
+    m.StartTransactionRequest: _start,
+    m.StopTransactionRequest: _stop,
+    m.MeterValuesRequest: _meter_values,
+}
