@@ -1,0 +1,36 @@
+"""What the charge box tells its observers, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ocppgw.clock import Clock
+from ocppgw.observe import Observed, StateChange
+
+ROLE = "charge point"
+
+
+class Narrator:
+    """Says what became different at one charge box."""
+
+    def __init__(self, identity: str, clock: Clock, observe: Callable[[Observed], None]) -> None:
+        self._identity = identity
+        self._clock = clock
+        self._observe = observe
+
+    def say(self, subject: str, what: str) -> None:
+        """``subject`` as :class:`StateChange` has it ("plc", "connector 1")."""
+        self._observe(
+            StateChange(
+                at=self._clock.now(),
+                role=ROLE,
+                identity=self._identity,
+                subject=subject,
+                what=what,
+            )
+        )
+
+
+def connector(connector_id: int) -> str:
+    """The subject of what concerns one connector, or the whole station."""
+    return f"connector {connector_id}" if connector_id else "station"

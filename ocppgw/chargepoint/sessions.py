@@ -1,0 +1,245 @@
+"""Starts and stops: from the PLC's event to the transaction lane, in one commit."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from ocppgw.chargepoint.answers import Answer, Answers
+from ocppgw.chargepoint.ledger import Ledger, Plan
+from ocppgw.chargepoint.narrator import Narrator, connector
+from ocppgw.chargepoint.records import Session, whole_second
+from ocppgw.chargepoint.register import NO_TRANSACTION, SessionRegister
+from ocppgw.clock import Clock
+from ocppgw.delivery import TransactionLane
+from ocppgw.delivery.policy import Bell
+from ocppgw.ocpp.enums import Reason
+from ocppgw.ocpp.model import StartTransactionRequest, StopTransactionRequest
+from ocppgw.plc.base import AnswerStart, AnswerStop, StartWanted, StopWanted
+from ocppgw.storage.base import Document, StorageError
+
+log = logging.getLogger(__name__)
+
+# The queue's name for what belongs to no session of ours.
+NO_SESSION = ""
+
+
+class Sessions:
+    """Plans the commits that begin and end sessions."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        register: SessionRegister,
+        lane: TransactionLane,
+        answers: Answers,
+        clock: Clock,
+        narrator: Narrator,
+        *,
+        refused_start_wait: float,
+    ) -> None:
+        self._ledger = ledger
+        self._register = register
+        self._lane = lane
+        self._answers = answers
+        self._clock = clock
+        self._narrator = narrator
+        self._refused_start_wait = refused_start_wait
+        self._refused: dict[str, float] = {}
+        self._bell = Bell(clock)
+
+    async def load(self) -> None:
+        """Goes on waiting for the stops of refused starts that the PLC knows of."""
+        told = {
+            answer.event_id for answer in await self._answers.pending() if _is_refusal(answer)
+        }
+        for session in self._register.running():
+            if session.accepted is False and session.event_id not in told:
+                self._refused[session.session] = self._clock.monotonic()
+
+    # Events
+
+    async def plan_start(self, plan: Plan, event: StartWanted) -> None:
+        """Adds to a commit what begins a session."""
+        before = self._register.on(event.connector_id)
+        if before is not None:
+            self._plan_close(plan, before, "the PLC began another session before it ended this")
+        started_at = whole_second(event.at)
+        session = Session(
+            session=f"{event.connector_id}-{self._ledger.number()}",
+            connector_id=event.connector_id,
+            event_id=event.event_id,
+            id_tag=event.id_tag,
+            started_at=started_at,
+            meter_start=event.meter_start_wh,
+            checkpoint_wh=event.meter_start_wh,
+            checkpoint_at=started_at,
+        )
+        request = StartTransactionRequest(
+            connector_id=event.connector_id,
+            id_tag=event.id_tag,
+            timestamp=started_at,
+            meter_start=event.meter_start_wh,
+        )
+        self._register.expect(session)
+        plan.undo.append(lambda: self._register.forget(session))
+        plan.changes.append(self._register.put(session, "start", session.fields()))
+        plan.changes.append(self._lane.entry(session.session, request))
+        plan.done.append(lambda: self._began(session))
+
+    async def plan_stop(self, plan: Plan, event: StopWanted) -> None:
+        """Adds to a commit what ends a session, and the PLC's answer."""
+        session = self._register.on(event.connector_id)
+        former = None
+        if session is None or session.transaction_id != event.transaction_id:
+            former = await self._former(event)
+        if session is not None and former is None:
+            self._plan_end(plan, session, event)
+        elif former is None or former.meter_stop != event.meter_stop_wh:
+            self._plan_stray(plan, event)
+        answer = AnswerStop(event_id=event.event_id, connector_id=event.connector_id)
+        plan.changes.append(self._answers.put(answer))
+        plan.done.append(lambda: self._answers.wake(event.connector_id))
+
+    def delivered(self, answer: Answer) -> None:
+        """The PLC knows: from now on it has so long to stop what was refused."""
+        session = self._register.on(answer.connector_id)
+        if session is None or not _is_refusal(answer) or session.event_id != answer.event_id:
+            return
+        self._refused[session.session] = self._clock.monotonic() + self._refused_start_wait
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Stops the refused transactions that the PLC does not stop."""
+        while True:
+            self._bell.hush()
+            now = self._clock.monotonic()
+            running = {session.session: session for session in self._register.running()}
+            self._refused = {name: at for name, at in self._refused.items() if name in running}
+            for name, due in tuple(self._refused.items()):
+                if due <= now:
+                    await self._close_refused(running[name])
+            waits = [due - now for due in self._refused.values() if due > now]
+            await self._bell.wait(min(waits, default=None))
+
+    # One session
+
+    async def _former(self, event: StopWanted) -> Session | None:
+        """The ended session whose stop this is, by the PLC's word."""
+        if event.transaction_id is None or event.transaction_id <= 0:
+            return None
+        return await self._register.former(event.transaction_id)
+
+    async def _close_refused(self, session: Session) -> None:
+        async def prepare() -> Plan | None:
+            if session.ended_at is not None:
+                return None
+            plan = Plan()
+            why = "its start was refused and the PLC reported no stop"
+            self._plan_close(plan, session, why, reason=Reason.DE_AUTHORIZED)
+            return plan
+
+        try:
+            await self._ledger.write(prepare)
+        except StorageError as error:
+            log.warning("%s: a refused transaction stays open: %s", self._ledger.box, error)
+            self._refused[session.session] = self._clock.monotonic() + self._refused_start_wait
+
+    def _plan_end(self, plan: Plan, session: Session, event: StopWanted) -> None:
+        flags = []
+        known = session.transaction_id
+        if known is not None and event.transaction_id not in {None, known}:
+            flags.append(f"the PLC ended it as transaction {event.transaction_id}")
+        if event.meter_stop_wh < session.meter_start:
+            flags.append(
+                f"meter stop {event.meter_stop_wh} Wh is below meter start {session.meter_start} Wh"
+            )
+        request = StopTransactionRequest(
+            transaction_id=NO_TRANSACTION if known is None else known,
+            id_tag=event.id_tag,
+            timestamp=whole_second(event.at),
+            meter_stop=event.meter_stop_wh,
+            reason=event.reason,
+        )
+        self._plan_stop_of(plan, session, request, flags)
+
+    def _plan_close(
+        self, plan: Plan, session: Session, why: str, reason: Reason = Reason.OTHER
+    ) -> None:
+        """Ends a session whose stop was never reported, at its last checkpoint."""
+        known = session.transaction_id
+        request = StopTransactionRequest(
+            transaction_id=NO_TRANSACTION if known is None else known,
+            timestamp=session.checkpoint_at,
+            meter_stop=session.checkpoint_wh,
+            reason=reason,
+        )
+        self._plan_stop_of(plan, session, request, [f"stopped at its last checkpoint: {why}"])
+
+    def _plan_stop_of(
+        self, plan: Plan, session: Session, request: StopTransactionRequest, flags: list[str]
+    ) -> None:
+        end: Document = {"ended_at": request.timestamp, "meter_stop": request.meter_stop}
+        plan.changes.append(self._register.put(session, "end", end))
+        all_flags = (*session.flags, *flags)
+        if flags:
+            marked = self._register.put(session, "flags", {"flags": list(all_flags)})
+            plan.changes.append(marked)
+        plan.changes.append(self._lane.entry(session.session, request))
+        plan.done.append(
+            lambda: self._ended(session, request.timestamp, request.meter_stop, all_flags)
+        )
+
+    def _plan_stray(self, plan: Plan, event: StopWanted) -> None:
+        """A stop without a session of ours is reported all the same."""
+        known = event.transaction_id
+        request = StopTransactionRequest(
+            transaction_id=NO_TRANSACTION if known is None else known,
+            id_tag=event.id_tag,
+            timestamp=whole_second(event.at),
+            meter_stop=event.meter_stop_wh,
+            reason=event.reason,
+        )
+        plan.changes.append(self._lane.entry(NO_SESSION, request))
+        plan.done.append(lambda: self._stray(event, request))
+
+    # Once it is durable
+
+    def _began(self, session: Session) -> None:
+        self._register.began(session)
+        self._lane.wake()
+        self._narrator.say(
+            connector(session.connector_id),
+            f"session of {session.id_tag} began at {session.meter_start} Wh",
+        )
+
+    def _ended(
+        self, session: Session, ended_at: datetime, meter_stop: int, flags: tuple[str, ...]
+    ) -> None:
+        new_flags = flags[len(session.flags) :]
+        session.ended_at = ended_at
+        session.meter_stop = meter_stop
+        session.flags = flags
+        self._register.ended(session)
+        self._lane.wake()
+        self._narrator.say(
+            connector(session.connector_id),
+            f"session of {session.id_tag} ended at {meter_stop} Wh, "
+            f"{meter_stop - session.meter_start} Wh charged",
+        )
+        for flag in new_flags:
+            log.warning("%s: %s: %s", self._ledger.box, session.subject, flag)
+            self._narrator.say(session.subject, flag)
+
+    def _stray(self, event: StopWanted, request: StopTransactionRequest) -> None:
+        self._lane.wake()
+        what = (
+            f"the PLC stopped at {event.meter_stop_wh} Wh a session that is not known; "
+            f"reported as transaction {request.transaction_id}"
+        )
+        log.warning("%s: connector %s: %s", self._ledger.box, event.connector_id, what)
+        self._narrator.say(connector(event.connector_id), what)
+
+
+def _is_refusal(answer: Answer) -> bool:
+    return isinstance(answer, AnswerStart) and not answer.accepted

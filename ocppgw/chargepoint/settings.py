@@ -1,0 +1,194 @@
+"""What a charge box's section of the configuration says."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from msgspec import Meta, Struct, field
+
+from ocppgw.ocpp.enums import Measurand
+
+Seconds = Annotated[float, Meta(gt=0)]
+
+O37_MEASURANDS = (
+    Measurand.ENERGY_ACTIVE_IMPORT_REGISTER,
+    Measurand.POWER_ACTIVE_IMPORT,
+    Measurand.VOLTAGE,
+    Measurand.CURRENT_IMPORT,
+)
+
+
+class CentralSystemLink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The central system of a charge box."""
+
+    url: Annotated[str, Meta(description="Where it listens, an http or https URL.")]
+    addresses: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="IP addresses or networks (10.1.0.0/16) that may send commands to this "
+            "box. May be left out when the URL names an IP address."
+        ),
+    ] = ()
+    deadline: Annotated[
+        Seconds, Meta(description="Seconds that it has for the answer to a message.")
+    ] = 30.0
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"`url` must be an http or https URL, got {self.url!r}")
+        for address in self.addresses:
+            ip_network(address, strict=False)
+        if not self.addresses:
+            try:
+                ip_address(parts.hostname)
+            except ValueError:
+                raise ValueError(
+                    f"`addresses` must name who may call this box, since the URL's host "
+                    f"{parts.hostname!r} is no IP address"
+                ) from None
+
+    def allows(self, remote_address: str) -> bool:
+        """Whether a call from that IP address may come from this central system."""
+        allowed = self.addresses or (urlsplit(self.url).hostname or "",)
+        try:
+            address = ip_address(remote_address)
+        except ValueError:
+            return False
+        return any(address in ip_network(network, strict=False) for network in allowed)
+
+
+class CommandDeadlines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long the PLC has for what it is told; all in seconds."""
+
+    remote_start: Annotated[
+        Seconds, Meta(description="Seconds for a remote start or stop (the original: 50 x 300 ms).")
+    ] = 15.0
+    command: Annotated[
+        Seconds, Meta(description="Seconds for unlock, availability, reset and other commands.")
+    ] = 15.0
+    answer: Annotated[
+        Seconds,
+        Meta(description="Seconds for one attempt to hand the PLC an answer; then again."),
+    ] = 10.0
+    session_end: Annotated[
+        Seconds,
+        Meta(description="Seconds that a session has to end before an unlock or a soft reset."),
+    ] = 10.0
+
+
+class Checkpoints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often a running session's energy is written to the disk."""
+
+    wh: Annotated[int, Meta(ge=1, description="Wh after which it is written again.")] = 250
+    minutes: Annotated[float, Meta(gt=0, description="Minutes after which it is.")] = 15.0
+
+
+class ChargeBoxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One charge box: a PLC that is to be an OCPP charge point."""
+
+    identity: Annotated[
+        str,
+        Meta(min_length=1, max_length=48, description="The chargeBoxIdentity it reports under."),
+    ]
+    central_system: Annotated[
+        CentralSystemLink, Meta(description="The central system it reports to and obeys.")
+    ]
+    state: Annotated[
+        str,
+        Meta(min_length=1, description="Path of its own state file, always on a local disk."),
+    ]
+    plc: Annotated[
+        dict[str, Any],
+        Meta(description="The PLC: `driver`, and the keys that this driver knows."),
+    ]
+    connectors: Annotated[
+        int, Meta(ge=1, le=64, description="How many connectors it has, numbered from 1.")
+    ] = 1
+    public_url: Annotated[
+        str | None,
+        Meta(
+            description="Where the central system can reach this box's service, if that differs "
+            "from the charge point server's own."
+        ),
+    ] = None
+    vendor: Annotated[
+        str, Meta(max_length=20, description="chargePointVendor, unless the PLC says.")
+    ] = "ocppgw"
+    model: Annotated[
+        str, Meta(max_length=20, description="chargePointModel, unless the PLC says.")
+    ] = "PLC"
+    serial_number: Annotated[
+        str | None,
+        Meta(max_length=25, description="chargePointSerialNumber, unless the PLC says."),
+    ] = None
+    charge_box_serial_number: Annotated[
+        str | None, Meta(max_length=25, description="chargeBoxSerialNumber.")
+    ] = None
+    firmware_version: Annotated[
+        str | None, Meta(max_length=50, description="firmwareVersion, unless the PLC says.")
+    ] = None
+    iccid: Annotated[str | None, Meta(max_length=20, description="Of the modem's SIM.")] = None
+    imsi: Annotated[str | None, Meta(max_length=20, description="Of the modem's SIM.")] = None
+    meter_type: Annotated[
+        str | None, Meta(max_length=25, description="meterType, unless the PLC says.")
+    ] = None
+    meter_serial_number: Annotated[
+        str | None, Meta(max_length=25, description="meterSerialNumber, unless the PLC says.")
+    ] = None
+    boot_retry: Annotated[
+        Seconds,
+        Meta(
+            description="Seconds until the next BootNotification when the central system does "
+            "not answer or names no interval; doubles up to `boot_retry_longest`."
+        ),
+    ] = 10.0
+    boot_retry_longest: Annotated[
+        Seconds, Meta(description="The longest such wait, in seconds.")
+    ] = 300.0
+    heartbeat_interval: Annotated[
+        int, Meta(ge=1, description="Seconds between heartbeats when the boot answer names none.")
+    ] = 300
+    sample_interval: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="MeterValueSampleInterval until the central system changes it: seconds "
+            "between the meter values of a transaction, 0 for none.",
+        ),
+    ] = 60
+    measurands: Annotated[
+        tuple[Measurand, ...],
+        Meta(description="What is reported of the meter, as far as the PLC reads it."),
+    ] = O37_MEASURANDS
+    checkpoint: Annotated[
+        Checkpoints, Meta(description="How often a running session's energy is saved.")
+    ] = field(default_factory=Checkpoints)
+    deadlines: Annotated[
+        CommandDeadlines, Meta(description="How long the PLC has for a command.")
+    ] = field(default_factory=CommandDeadlines)
+    tag_answer_age: Annotated[
+        Seconds,
+        Meta(description="Seconds after which the answer to a tag is of no use: it is refused."),
+    ] = 20.0
+    refused_start_wait: Annotated[
+        Seconds,
+        Meta(
+            description="Seconds that the PLC has, once told that its start was refused, to "
+            "report the stop; then the charge box stops the transaction itself."
+        ),
+    ] = 30.0
+    transaction_attempts: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="How often a transaction message is sent that the central system "
+            "answers with a fault; then it is parked.",
+        ),
+    ] = 3
+    transaction_retry_interval: Annotated[
+        Seconds,
+        Meta(description="Seconds until such a message is sent again, times the transmissions."),
+    ] = 60.0
