@@ -80,9 +80,11 @@ class TransactionLane:
         book: SessionBook,
         policy: RetryPolicy,
         changed: Callable[[str], None],
+        settled: Callable[[Entry], None] = lambda _: None,
         jitter: Callable[[], float] = spread,
     ) -> None:
-        """``changed`` is told, in a sentence, what an operator may want to know."""
+        """``changed`` is told, in a sentence, what an operator may want to know;
+        ``settled`` of each entry, once what its answer or its parking changed is durable."""
         self._box = box
         self._storage = storage
         self._clock = clock
@@ -90,6 +92,7 @@ class TransactionLane:
         self._book = book
         self._policy = policy
         self._changed = changed
+        self._told_settled = settled
         self._backoff = Backoff(policy, jitter)
         self._bell = Bell(clock)
         self._open = False
@@ -229,7 +232,7 @@ class TransactionLane:
         self._reached()
         changes = self._book.answered(entry, response)
         await self._commit(*changes, *self._removal(entry))
-        self._settled(entry.sequence)
+        self._settled(entry)
 
     async def _refused(self, entry: Entry, why: str) -> None:
         """The central system read the message and gave no answer that can be used."""
@@ -244,7 +247,7 @@ class TransactionLane:
         changes = self._book.gave_up(entry, why)
         parking = {"state": PARKED, "attempts": attempts, "parked_because": why}
         await self._commit(self._update(entry, parking), *changes)
-        self._settled(entry.sequence)
+        self._settled(entry)
         self._tell(f"{entry.operation} failed {attempts} times and was parked: {why}")
 
     def _not_reached(self, error: PeerError) -> None:
@@ -268,10 +271,11 @@ class TransactionLane:
             return 0.0
         return self._held[1] - self._clock.monotonic()
 
-    def _settled(self, sequence: int) -> None:
+    def _settled(self, entry: Entry) -> None:
         """The head is done; whatever stood before it never came into the store."""
-        for earlier in [s for s in self._waiting if s <= sequence]:
+        for earlier in [s for s in self._waiting if s <= entry.sequence]:
             del self._waiting[earlier]
+        self._told_settled(entry)
 
     def _tell(self, what: str) -> None:
         log.warning("%s: %s", self._box, what)
