@@ -1,12 +1,13 @@
 """A storage back end: keeps documents in memory, for trials.
 
 The contract stands in ``ocppgw.storage``, and its suite, ``ocppgw.testing.storage``,
-checks it. A commit never waits half-way, so it is whole by itself.
+checks it. What may be stored is checked with ``ocppgw.storage.checks`` and ``.values``,
+so that every back end refuses the same. A commit awaits nothing, so it is whole by itself.
 """
 
+import operator
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from ocppgw.storage import (
+    ABSENT,
     Change,
     Collection,
     Conflict,
@@ -25,10 +27,29 @@ from ocppgw.storage import (
     Put,
     Storage,
     StorageBackend,
+    StorageError,
     StorageUnavailable,
     Update,
 )
-from ocppgw_example.values import at, cleaned, matches, rank
+from ocppgw.storage.checks import (
+    bounds,
+    declared,
+    guard_first,
+    key_document,
+    key_of,
+    merged_fields,
+    value_at,
+    whole_key,
+)
+from ocppgw.storage.values import checked, checked_value
+
+SIGNS = {
+    "=": operator.eq,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,10 +77,11 @@ class MemoryStorage(Storage):
         self._collections = collections
         self._records: dict[str, dict[Key, Record]] = {c.name: {} for c in collections}
         self._numbers: Counter[str] = Counter()
+        self._open = True
 
     async def get(self, collection: Collection, key: Key) -> Document | None:
-        record = self._records[collection.name].get(key)
-        return None if record is None else deepcopy(record.document)
+        record = self._of(collection).get(whole_key(collection, key))
+        return None if record is None else checked(record.document)
 
     async def find(
         self,
@@ -71,82 +93,33 @@ class MemoryStorage(Storage):
         limit: int | None = None,
         after: Document | None = None,
     ) -> list[Document]:
-        where = where or {}
-        declared = {*collection.key_fields, *collection.indexes}
-        if unknown := {*where, order_by or collection.key_fields[0]} - declared:
-            raise ValueError(f"{collection.name} has no index on {', '.join(sorted(unknown))}")
+        tests = [_test(declared(collection, path), want) for path, want in (where or {}).items()]
+        path = order_by and declared(collection, order_by)
 
-        def place(document: Document) -> list[tuple[int, Any]]:
-            paths = [order_by] if order_by else []
-            return [rank(at(document, path)) for path in (*paths, *collection.key_fields)]
+        def place(document: Document) -> tuple[Any, ...]:
+            value = value_at(document, path) if path else ABSENT
+            key = [(isinstance(part, str), part) for part in collection.key(document)]
+            return value is not ABSENT, None if value is ABSENT else value, key
 
-        found = [
-            record.document
-            for record in self._records[collection.name].values()
-            if all(matches(at(record.document, path), where[path]) for path in where)
-        ]
+        found = [record.document for record in self._of(collection).values()]
+        found = [document for document in found if all(test(document) for test in tests)]
         found.sort(key=place, reverse=descending)
         if after is not None:
-            last = place(after)
-            found = [d for d in found if (place(d) < last if descending else place(d) > last)]
-        return deepcopy(found[:limit])
+            beyond = operator.lt if descending else operator.gt
+            found = [document for document in found if beyond(place(document), place(after))]
+        return [checked(document) for document in found[:limit]]
 
     async def scan(self, collection: Collection) -> AsyncIterator[Document]:
         for document in await self.find(collection):
             yield document
 
     async def commit(self, *changes: Change) -> None:
-        guards = [change for change in changes if isinstance(change, Insert | Update)]
-        if len(guards) > 1:
-            raise ValueError(f"a commit holds at most one guard, not {len(guards)}")
-        clean = [_clean(change) for change in changes]  # what cannot be stored shows here
+        clean = [_checked(change) for change in guard_first(changes)]
         if sum(map(len, self._records.values())) + len(clean) > self._capacity:
             raise StorageUnavailable(f"the memory store is full: {self._capacity} documents")
-        for change in sorted(clean, key=lambda change: not isinstance(change, Insert | Update)):
-            self._apply(change)
-
-    def _apply(self, change: Change) -> None:
-        records = self._records[change.collection.name]
-        match change:
-            case Insert():
-                self._insert(records, change)
-            case Update():
-                self._update(records, change)
-            case Ensure(collection, document):
-                records.setdefault(collection.key(document), Record(document))
-            case Put():
-                self._put(records, change)
-            case Delete(key=key):
-                records.pop(key, None)
-
-    def _insert(self, records: dict[Key, Record], change: Insert) -> None:
-        key = change.collection.key(change.document)
-        record = records.setdefault(key, Record(change.document, change.commit_id))
-        if record.inserted_by != change.commit_id:
-            taken = f"{change.collection.name} has a document {key} already"
-            raise Conflict(taken, deepcopy(record.document))
-
-    def _update(self, records: dict[Key, Record], change: Update) -> None:
-        record = records.get(change.key)
-        if record is None:
-            raise Conflict(f"{change.collection.name} has no document {change.key}", None)
-        if record.updated_by == change.commit_id:
-            return  # our own write: its answer was lost and the caller came again
-        for field, wanted in change.expect.items():
-            if not matches(at(record.document, field), wanted):
-                differs = f"{field} of {change.collection.name} {change.key} is not as expected"
-                raise Conflict(differs, deepcopy(record.document))
-        record.document.update(change.fields)
-        record.updated_by = change.commit_id
-        for field in change.remove:
-            record.document.pop(field, None)
-
-    def _put(self, records: dict[Key, Record], change: Put) -> None:
-        new = dict(zip(change.collection.key_fields, change.key, strict=True))
-        record = records.setdefault(change.key, Record(new))
-        if record.versions.get(change.part, change.version - 1) < change.version:
-            record.document.update(change.fields)
-            record.versions[change.part] = change.version
+        tables = [self._of(change.collection) for change in clean]
+        for records, change in zip(tables, clean, strict=True):
+            _apply(records, change)
 
     async def next_number(self, sequence: str) -> int:
         self._numbers[sequence] += 1
@@ -157,28 +130,100 @@ class MemoryStorage(Storage):
         for collection in self._collections:
             if collection.retention is None or collection.retention_field is None:
                 continue
-            records = self._records[collection.name]
+            records = self._of(collection)
             for key, record in list(records.items()):
                 since = record.document.get(collection.retention_field)
-                if isinstance(since, datetime) and since + collection.retention < now:
+                if isinstance(since, datetime) and since < now - collection.retention:
                     del records[key]
                     removed += 1
         return removed
 
     async def close(self) -> None:
-        """Nothing is held open; what was kept goes with the object."""
+        self._open = False
+
+    def _of(self, collection: Collection) -> dict[Key, Record]:
+        if not self._open:
+            raise StorageError("the memory store is closed")
+        if collection.name not in self._records:
+            raise ValueError(f"the collection {collection.name} was not opened")
+        return self._records[collection.name]
 
 
-def _clean(change: Change) -> Change:
+def _test(path: str, wanted: Any) -> Callable[[Document], bool]:
+    """Whether a document is as one condition of ``find`` wants it."""
+    if wanted is ABSENT:
+        return lambda document: value_at(document, path) is ABSENT
+    limits = [(SIGNS[sign], checked_value(bound)) for sign, bound in bounds(wanted)]
+
+    def test(document: Document) -> bool:
+        value = value_at(document, path)
+        return value is not ABSENT and all(holds(value, limit) for holds, limit in limits)
+
+    return test
+
+
+def _checked(change: Change) -> Change:
     """The change with values of its own, so that the caller's may change afterwards."""
     match change:
         case Insert() | Ensure():
-            change.collection.key(change.document)
-            return msgspec.structs.replace(change, document=cleaned(change.document))
-        case Update() | Put():
-            return msgspec.structs.replace(change, fields=cleaned(change.fields))
+            key_of(change.collection, change.document)
+            return msgspec.structs.replace(change, document=checked(change.document))
+        case Put():
+            return msgspec.structs.replace(change, fields=checked(merged_fields(change)))
+        case Update():
+            absent = {name: want for name, want in change.expect.items() if want is ABSENT}
+            given = {name: want for name, want in change.expect.items() if want is not ABSENT}
+            return msgspec.structs.replace(
+                change, fields=checked(merged_fields(change)), expect={**absent, **checked(given)}
+            )
         case Delete():
+            whole_key(change.collection, change.key)
             return change
+
+
+def _apply(records: dict[Key, Record], change: Change) -> None:
+    match change:
+        case Insert():
+            _insert(records, change)
+        case Update():
+            _update(records, change)
+        case Ensure():
+            records.setdefault(change.collection.key(change.document), Record(change.document))
+        case Put():
+            _put(records, change)
+        case Delete():
+            records.pop(change.key, None)
+
+
+def _insert(records: dict[Key, Record], change: Insert) -> None:
+    key = change.collection.key(change.document)
+    record = records.setdefault(key, Record(change.document, change.commit_id))
+    if record.inserted_by != change.commit_id:
+        taken = f"{change.collection.name} has a document {key} already"
+        raise Conflict(taken, checked(record.document))
+
+
+def _update(records: dict[Key, Record], change: Update) -> None:
+    record = records.get(change.key)
+    if record is None:
+        raise Conflict(f"{change.collection.name} has no document {change.key}", None)
+    if record.updated_by == change.commit_id:
+        return  # our own write: its answer was lost and the caller came again
+    for field, wanted in change.expect.items():
+        if record.document.get(field, ABSENT) != wanted:
+            differs = f"{field} of {change.collection.name} {change.key} is not as expected"
+            raise Conflict(differs, checked(record.document))
+    record.document.update(change.fields)
+    record.updated_by = change.commit_id
+    for field in change.remove:
+        record.document.pop(field, None)
+
+
+def _put(records: dict[Key, Record], change: Put) -> None:
+    record = records.setdefault(change.key, Record(key_document(change.collection, change.key)))
+    if record.versions.get(change.part, change.version - 1) < change.version:
+        record.document.update(change.fields)
+        record.versions[change.part] = change.version
 
 
 async def open_memory(options: Options, collections: Sequence[Collection]) -> Storage:
