@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 T = TypeVar("T")
 
@@ -27,8 +28,34 @@ def later(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
 
 
 async def result_of(deferred: Deferred[T]) -> T:
-    """Awaits a Deferred from a coroutine."""
+    """Awaits a Deferred from a coroutine; one that has fired already needs no loop."""
+    if deferred.called and not deferred.paused:
+        return _fired(deferred)
     return await deferred.asFuture(asyncio.get_running_loop())
+
+
+def _fired(deferred: Deferred[T]) -> T:
+    """What a Deferred that has fired came to."""
+    results: list[T] = []
+    failures: list[Failure] = []
+    deferred.addCallbacks(results.append, failures.append)
+    if failures:
+        failures[0].raiseException()
+    return results[0]
+
+
+def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that has nothing to wait for, without any loop.
+
+    For what must be done before the reactor runs, such as binding ports. RuntimeError
+    if it had to wait after all.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    coroutine.close()
+    raise RuntimeError(f"{coroutine!r} had to wait; it cannot be done at once")
 
 
 def when_running(call: Callable[[], object]) -> None:
