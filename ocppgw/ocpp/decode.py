@@ -1,0 +1,270 @@
+"""Decoders, made from a table: an XML element to a message of the model.
+
+A decoder walks the children once and looks each up by its tag: by the exact QName first,
+then by local name in any case (quirks Q9, Q30). It is as forgiving as the quirks
+Q15 to Q18 and Q22 ask, and says each time what it forgave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+import msgspec
+from lxml import etree
+
+from ocppgw.ocpp import scalars
+from ocppgw.ocpp.enums import Unknown
+from ocppgw.ocpp.scalars import Unreadable, quote, warn
+from ocppgw.ocpp.table import Boolean, Choice, Field, Group, Integer, Place, Text, Time
+
+MAX_REPEATS = 10_000
+"""How often a field may repeat in its element; far beyond any real message."""
+
+Warnings: TypeAlias = list[str]
+Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml's type has no public name
+Decode: TypeAlias = Callable[[Element, Warnings], Any]
+Read: TypeAlias = Callable[[str, Warnings], Any]
+Take: TypeAlias = Callable[[Element, dict[str, Any], Warnings], None]
+
+
+def local_name(tag: object) -> str:
+    """The name without namespace or (undeclared) prefix; "" for what is no element."""
+    if not isinstance(tag, str):
+        return ""
+    return tag[tag.rfind("}") + 1 :].rpartition(":")[2]
+
+
+def decoder(group: Group, namespace: str) -> Decode:
+    """The decoder of an element of this type.
+
+    It raises :class:`Unreadable`, which names the field.
+    """
+    contents = [f for f in group.fields if f.place is Place.CONTENT]
+    if contents:
+        return _content_decoder(group, contents[0])
+    return _element_decoder(group, namespace)
+
+
+def _element_decoder(group: Group, namespace: str) -> Decode:
+    where = group.name or group.model.__name__
+    exact: dict[object, Take] = {}
+    by_local: dict[str, Take] = {}
+    for field in group.fields:
+        take = _take(field, where, namespace)
+        exact[f"{{{namespace}}}{field.wire}"] = take
+        for name in (field.wire, *field.aliases):
+            by_local[name.lower()] = take
+    finish = _finisher(group, where)
+    model = group.model
+
+    def decode(element: Element, warnings: Warnings) -> Any:
+        values: dict[str, Any] = {}
+        for child in element:
+            take = exact.get(child.tag)
+            if take is None:
+                take = by_local.get(local_name(child.tag).lower())
+                if take is None:
+                    warn(warnings, f"{where} has an unknown element {quote(str(child.tag))}")
+                    continue
+            take(child, values, warnings)
+        finish(values, warnings)
+        return model(**values)
+
+    return decode
+
+
+def _finisher(group: Group, where: str) -> Callable[[dict[str, Any], Warnings], None]:
+    """What is done once all children are taken: tuples, what is missing, adapters."""
+    has_default = {f.name for f in msgspec.structs.fields(group.model) if not f.required}
+    mandatory = {f.attribute: f.wire for f in group.fields if f.mandatory}
+    expected = mandatory.keys()
+    repeated = tuple(f.attribute for f in group.fields if f.repeated)
+    adapted = tuple((f.attribute, f.adapter) for f in group.fields if f.adapter)
+
+    def finish(values: dict[str, Any], warnings: Warnings) -> None:
+        if not expected <= values.keys():
+            for attribute in expected - values.keys():
+                if attribute not in has_default:
+                    raise Unreadable(f"{where} has no {mandatory[attribute]}")
+                warn(warnings, f"{where} has no {mandatory[attribute]}")
+        for attribute in repeated:
+            if attribute in values:
+                values[attribute] = tuple(values[attribute])
+        for attribute, adapter in adapted:
+            if attribute in values:
+                values[attribute] = adapter.from_wire(values[attribute])
+
+    return finish
+
+
+def _take(field: Field, where: str, namespace: str) -> Take:
+    """Reads one child element into the values of its message."""
+    place = f"{where}.{field.wire}"
+    if isinstance(field.type, Group):
+        return _take_group(field, field.type, place, namespace)
+    if isinstance(field.type, Text):
+        return _take_text(field, field.type, place)
+    return _take_scalar(field, _reader(field.type, place), place)
+
+
+def _store(field: Field, place: str) -> Callable[[dict[str, Any], Any, Warnings], None]:
+    attribute = field.attribute
+    if not field.repeated:
+
+        def store(values: dict[str, Any], value: Any, warnings: Warnings) -> None:
+            if attribute in values:
+                warn(warnings, f"{place} comes twice, the last one counts")
+            values[attribute] = value
+
+        return store
+
+    def append(values: dict[str, Any], value: Any, warnings: Warnings) -> None:
+        items = values.setdefault(attribute, [])
+        if len(items) >= MAX_REPEATS:
+            raise Unreadable(f"{place} comes more than {MAX_REPEATS} times")
+        items.append(value)
+
+    return append
+
+
+def _take_text(field: Field, kind: Text, place: str) -> Take:
+    store = _store(field, place)
+    kept_if_empty = field.mandatory and not field.repeated
+    limit = kind.limit or 1 << 62
+    markup = kind.markup
+
+    def take(child: Element, values: dict[str, Any], warnings: Warnings) -> None:
+        text = _inner_xml(child) if markup and len(child) else child.text
+        text = text.strip() if text else ""
+        if not text and not kept_if_empty:
+            return  # an empty optional element, xsi:nil or not, is an absent one (Q15)
+        if len(text) > limit:
+            warn(warnings, f"{place} is longer than {limit} characters: {quote(text)}")
+        store(values, text, warnings)
+
+    return take
+
+
+def _take_scalar(field: Field, read: Read, place: str) -> Take:
+    store = _store(field, place)
+    is_time = isinstance(field.type, Time)
+    gives_way = is_time and not field.mandatory
+    kept_if_empty = isinstance(field.type, Choice) and field.mandatory
+
+    def take(child: Element, values: dict[str, Any], warnings: Warnings) -> None:
+        text = child.text
+        text = text.strip() if text else ""
+        if not text and not kept_if_empty:
+            return
+        try:
+            value = read(text, warnings)
+        except Unreadable as error:
+            if not gives_way:
+                raise Unreadable(f"{place}: {error}") from None
+            warn(warnings, f"{place} is left out: {error}")
+            return
+        store(values, value, warnings)
+
+    return take
+
+
+def _take_group(field: Field, kind: Group, place: str, namespace: str) -> Take:
+    decode = decoder(kind, namespace)
+    store = _store(field, place)
+    spare = field.spare
+    # <transactionData/> is a valid, empty one; <idTagInfo/> can only mean that there is none
+    empty_is_absent = any(f.mandatory and f.place is Place.ELEMENT for f in kind.fields)
+
+    def take(child: Element, values: dict[str, Any], warnings: Warnings) -> None:
+        if not len(child) and (empty_is_absent or _is_nil(child)):
+            return
+        try:
+            value = decode(child, warnings)
+        except Unreadable as error:
+            if not spare:
+                raise
+            warn(warnings, f"{place}: an entry is left out, it cannot be read: {error}")
+            return
+        store(values, value, warnings)
+
+    return take
+
+
+def _is_nil(element: Element) -> bool:
+    """Whether xsi:nil stands there, also with its prefix undeclared (Q14)."""
+    return any(local_name(k) == "nil" and v.lower() in ("true", "1") for k, v in element.items())
+
+
+def _inner_xml(element: Element) -> str:
+    """What stands inside an element, as it stands (Q15: markup in DataTransfer's data)."""
+    return (element.text or "") + "".join(
+        etree.tostring(child, encoding="unicode") for child in element
+    )
+
+
+def _content_decoder(group: Group, content: Field) -> Decode:
+    """An element with text and attributes: the ``value`` of 1.5."""
+    where = group.name or group.model.__name__
+    attributes: dict[str, tuple[str, Read]] = {
+        f.wire: (f.attribute, _reader(f.type, f"{where}.{f.wire}"))
+        for f in group.fields
+        if f.place is Place.ATTRIBUTE
+    }
+    attribute, model = content.attribute, group.model
+
+    def decode(element: Element, warnings: Warnings) -> Any:
+        text = element.text
+        values: dict[str, Any] = {attribute: text.strip() if text else ""}
+        for name, raw in cast("list[tuple[str, str]]", element.items()):
+            known = attributes.get(name) or attributes.get(local_name(name).lower())
+            if known is None:
+                warn(warnings, f"{where} has an unknown attribute {quote(name)}")
+            elif word := raw.strip():
+                values[known[0]] = known[1](word, warnings)
+        return model(**values)
+
+    return decode
+
+
+def _reader(kind: object, where: str) -> Read:
+    """Reads the stripped text of an attribute or element that is no plain string."""
+    match kind:
+        case Choice():
+            return _choice_reader(kind, where)
+        case Integer(rounded=rounded):
+            return lambda text, warnings: scalars.read_int(text, rounded=rounded)
+        case Boolean():
+            return lambda text, warnings: scalars.read_boolean(text)
+        case Time(stamp=True):
+            return lambda text, warnings: _read_stamp(text, warnings, where)
+        case _:
+            return lambda text, warnings: scalars.read_time(text, warnings, where)
+
+
+def _read_stamp(text: str, warnings: Warnings, where: str) -> Any:
+    try:
+        return scalars.read_time(text, warnings, where)
+    except Unreadable as error:
+        warn(warnings, f"{where}: {error}")
+        return scalars.UNREADABLE_TIME
+
+
+def _choice_reader(kind: Choice, where: str) -> Read:
+    words = kind.meaning()
+    # words of other versions and other case; the version's own words come last and win
+    understood = {str(member.value).lower(): member for member in kind.enum}
+    understood |= {word.lower(): member for word, member in {**kind.also, **words}.items()}
+
+    def read(text: str, warnings: Warnings) -> Any:
+        member = words.get(text)
+        if member is not None:
+            return member
+        member = understood.get(text.lower())
+        if member is None:
+            warn(warnings, f"{where}: unknown value {quote(text)}")
+            return Unknown(text)
+        warn(warnings, f"{where}: {quote(text)} is not a value of this version, taken as {member}")
+        return member
+
+    return read

@@ -1,0 +1,232 @@
+"""SOAP envelopes in: bytes to headers and the body's element, whatever the dialect.
+
+One locked-down parser for everything: no DTD, no entities, no network, libxml2's limits on
+depth and size in force. Headers are found by local name, in any namespace and any case.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lxml import etree
+
+from ocppgw.ocpp.decode import Element, local_name
+from ocppgw.ocpp.faults import ADDRESSING, ADDRESSING_2004, PREFIX, SOAP_11, SOAP_12, Wire
+from ocppgw.ocpp.scalars import quote, warn
+
+
+class Malformed(Exception):
+    """The bytes are no SOAP envelope. ``envelope`` is what could be salvaged of it."""
+
+    def __init__(self, message: str, envelope: Envelope | None = None) -> None:
+        super().__init__(message)
+        self.envelope = envelope
+
+
+def _parser(*, recover: bool = False) -> etree.XMLParser:
+    return etree.XMLParser(
+        recover=recover,
+        resolve_entities=False,
+        load_dtd=False,
+        dtd_validation=False,
+        no_network=True,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+
+
+_PARSER = _parser()
+_ROOT = re.compile(rb"<[A-Za-z_:\x80-\xff]")
+_UNDECLARED_PREFIX = etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE
+_OUR_PREFIXES = frozenset({"soap", "wsa"})
+
+# the headers we read, by local name in lower case
+_ACTION, _MESSAGE_ID, _TO = "action", "messageid", "to"
+_ADDRESSES = frozenset({"from", "replyto"})
+_ADDRESSING = frozenset({_ACTION, _MESSAGE_ID, _TO, "relatesto", "faultto"}) | _ADDRESSES
+_IDENTITY = "chargeboxidentity"
+_NAMES = {
+    f"{{{namespace}}}{name}": name.lower()
+    for namespace in (ADDRESSING, ADDRESSING_2004)
+    for name in ("Action", "MessageID", "To", "From", "ReplyTo", "FaultTo", "RelatesTo")
+}
+
+
+class Envelope:
+    """A parsed envelope: header texts, the identities given, the body's first element."""
+
+    __slots__ = (
+        "addressing",
+        "headers",
+        "identities",
+        "identity_namespace",
+        "payload",
+        "soap",
+        "warnings",
+    )
+
+    def __init__(self, soap: str, warnings: list[str]) -> None:
+        self.soap = soap
+        self.addressing = ADDRESSING
+        self.headers: dict[str, str] = {}
+        self.identities: list[str] = []
+        self.identity_namespace = ""
+        self.payload: Element | None = None
+        self.warnings = warnings
+
+    @property
+    def identity(self) -> str | None:
+        """The chargeBoxIdentity; the last one, should there be several (Q23)."""
+        return self.identities[-1] if self.identities else None
+
+    def wire(self, namespace: str | None = None, operation: str | None = None) -> Wire:
+        """What an answer needs. ``From`` lacking, ``ReplyTo`` may say where the peer is (Q2)."""
+        headers = self.headers
+        reply_to = headers.get("replyto")
+        from_address = headers.get("from")
+        if from_address is None and reply_to and not reply_to.endswith("/anonymous"):
+            from_address = reply_to
+        prefix = PREFIX if self.payload is None else self.payload.prefix or ""
+        return Wire(
+            message_id=headers.get(_MESSAGE_ID),
+            action=headers.get(_ACTION),
+            from_address=from_address,
+            reply_to=reply_to,
+            to=headers.get(_TO),
+            soap=self.soap,
+            addressing=self.addressing,
+            namespace=namespace,
+            prefix=PREFIX if prefix in _OUR_PREFIXES else prefix,
+            operation=operation,
+            warnings=tuple(self.warnings),
+        )
+
+
+def open_envelope(body: bytes) -> Envelope:
+    """Parses an envelope, with the second chances of Q14 and Q31.
+
+    Raises :class:`Malformed` with one sentence, and nothing else.
+    """
+    warnings: list[str] = []
+    body = _trimmed(body)
+    try:
+        root = etree.fromstring(body, _PARSER)
+    except etree.XMLSyntaxError as error:
+        root = _second_chance(body, error, warnings)
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise Malformed("the XML has a DOCTYPE, which SOAP forbids")
+    return _read(root, warnings)
+
+
+def _trimmed(body: bytes) -> bytes:
+    """Without what stands around the XML: BOM, white space, trailing NULs (Q14)."""
+    body = body.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not body:
+        raise Malformed("the body is empty")
+    if body[:2] == b"<\0":
+        return body  # UTF-16, where the last byte may be a NUL by right
+    body = body.rstrip(b"\0 \t\r\n")
+    root = _ROOT.search(body)
+    if body.find(b"<!DOCTYPE", 0, root.start() if root else len(body)) >= 0:
+        raise Malformed("the XML has a DOCTYPE, which SOAP forbids")
+    return body
+
+
+def _second_chance(body: bytes, error: etree.XMLSyntaxError, warnings: list[str]) -> Element:
+    """Bytes that are not the UTF-8 they claim to be, and undeclared prefixes: nothing else."""
+    reason = str(error.msg)
+    if not _is_utf8(body):
+        body = body.decode("latin-1").encode()
+        warn(warnings, "the XML is not UTF-8, read as Latin-1")
+        try:
+            return etree.fromstring(body, _PARSER)
+        except etree.XMLSyntaxError as second:
+            reason = str(second.msg)
+    parser = _parser(recover=True)
+    root = _recovered(body, parser)
+    faults = {entry.type for entry in parser.error_log}
+    if root is not None and faults == {_UNDECLARED_PREFIX}:
+        warn(warnings, "the XML uses a prefix that it does not declare")
+        return root
+    raise Malformed(f"not well-formed XML: {_one_line(reason)}", _salvaged(root))
+
+
+def _one_line(reason: str) -> str:
+    """libxml2's message, which may quote what came, kept to a line."""
+    return reason[:120].encode("ascii", "backslashreplace").decode()
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _recovered(body: bytes, parser: etree.XMLParser) -> Element | None:
+    try:
+        root: Element | None = etree.fromstring(body, parser)
+    except etree.XMLSyntaxError:
+        return None
+    return root
+
+
+def _salvaged(root: Element | None) -> Envelope | None:
+    """Headers of a broken message, for its fault: only if they are whole, so a body follows."""
+    if root is None or len(root) < 2 or root.getroottree().docinfo.internalDTD is not None:
+        return None
+    try:
+        envelope = _read(root, [])
+    except Malformed:
+        return None
+    envelope.payload = None
+    return envelope
+
+
+def _read(root: Element, warnings: list[str]) -> Envelope:
+    tag = root.tag
+    if tag == "{http://www.w3.org/2003/05/soap-envelope}Envelope":
+        soap = SOAP_12
+    elif tag == "{http://schemas.xmlsoap.org/soap/envelope/}Envelope":
+        soap = SOAP_11
+    elif local_name(tag) == "Envelope":
+        soap = SOAP_12
+        warn(warnings, f"an envelope of an unknown namespace: {quote(str(tag))}")
+    else:
+        raise Malformed(f"expected a SOAP envelope, got {quote(str(tag))}")
+    envelope = Envelope(soap, warnings)
+    for child in root:
+        name = local_name(child.tag)
+        if name == "Header":
+            for header in child:
+                _read_header(envelope, header)
+        elif name == "Body":
+            envelope.payload = next((e for e in child if isinstance(e.tag, str)), None)
+    return envelope
+
+
+def _read_header(envelope: Envelope, header: Element) -> None:
+    tag = str(header.tag)
+    name = _NAMES.get(tag) or local_name(tag).lower()
+    if name in _ADDRESSING:
+        text = _address(header) if name in _ADDRESSES else (header.text or "").strip()
+        if text:
+            envelope.headers[name] = text  # of several the last (Q23)
+        if tag[0] == "{" and not tag.startswith(f"{{{ADDRESSING}}}") and "/addressing" in tag:
+            envelope.addressing = tag[1 : tag.rfind("}")]  # answered in kind (Q11)
+    elif name == _IDENTITY:
+        if text := (header.text or "").strip():
+            envelope.identities.append(text)
+            envelope.identity_namespace = tag[1 : tag.rfind("}")]
+    elif any(local_name(k) == "mustUnderstand" and v in ("1", "true") for k, v in header.items()):
+        warn(envelope.warnings, f"a header that must be understood is not: {quote(tag)} (Q13)")
+
+
+def _address(header: Element) -> str:
+    """``From/Address``, or the bare text of ``From`` (Q2)."""
+    for child in header:
+        if local_name(child.tag) == "Address":
+            return (child.text or "").strip()
+    return (header.text or "").strip()
