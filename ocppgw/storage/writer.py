@@ -1,0 +1,208 @@
+"""The writing side of the file back end: commits, grouped into SQLite transactions."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from ocppgw.storage.base import (
+    ABSENT,
+    Change,
+    Conflict,
+    Delete,
+    Ensure,
+    Insert,
+    Key,
+    Put,
+    Update,
+)
+from ocppgw.storage.checks import guard_first, key_document, key_of, merged_fields, whole_key
+from ocppgw.storage.sqlite import Table
+from ocppgw.storage.values import document_of, encoded, packed
+
+Step: TypeAlias = Callable[[sqlite3.Cursor], Any]
+Failure: TypeAlias = Callable[[Exception], Exception]
+
+# A stored document's top level, its values left as the JSON they are.
+_Fields: TypeAlias = "dict[str, msgspec.Raw]"
+_fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_value_of = msgspec.json.Decoder().decode
+_versions_of = msgspec.json.Decoder(dict[str, int]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class WriteSession:
+    """The connection that writes; a :class:`~ocppgw.storage.group.Session` of steps."""
+
+    def __init__(self, db: sqlite3.Connection, failure: Failure, close: Callable[[], None]) -> None:
+        self._db = db
+        self._cursor = db.cursor()
+        self._failure = failure
+        self.close = close
+
+    def run(self, jobs: Sequence[Step]) -> list[Any]:
+        """Does all jobs in one transaction. When SQLite refuses that, each on its own, so
+        that one that cannot be done takes no other with it."""
+        try:
+            return self._together(jobs)
+        except Exception as error:  # noqa: BLE001 (becomes its caller's error)
+            self._roll_back()
+            if len(jobs) == 1:
+                return [self._failure(error)]
+        return [result for job in jobs for result in self.run([job])]
+
+    def _together(self, jobs: Sequence[Step]) -> list[Any]:
+        results = []
+        self._cursor.execute("BEGIN IMMEDIATE")
+        for job in jobs:
+            # No savepoint for each job: whatever can fail for one caller alone, its
+            # guard, fails before anything of it is written.
+            try:
+                results.append(job(self._cursor))
+            except Conflict as conflict:
+                results.append(conflict)
+        self._cursor.execute("COMMIT")
+        return results
+
+    def _roll_back(self) -> None:
+        # SQLite rolls back by itself on some errors, a full disk among them. A rollback
+        # that fails leaves the transaction to the next group, which tries it again.
+        with contextlib.suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._cursor.execute("ROLLBACK")
+
+
+def commit_step(tables: Mapping[str, Table], changes: Iterable[Change]) -> Step:
+    """A caller's changes, checked and encoded here and now, applied by the step."""
+    steps = [_step(tables, change) for change in guard_first(changes)]
+
+    def step(cursor: sqlite3.Cursor) -> None:
+        for apply in steps:
+            apply(cursor)
+
+    return step
+
+
+def reserve_numbers(sequence: str, count: int) -> Step:
+    """A step that takes the next ``count`` numbers and gives the last of them."""
+
+    def step(cursor: sqlite3.Cursor) -> int:
+        cursor.execute(
+            "INSERT INTO sequence VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET reserved = reserved + excluded.reserved",
+            (sequence, count),
+        )
+        cursor.execute("SELECT reserved FROM sequence WHERE name = ?", (sequence,))
+        return int(cursor.fetchone()[0])
+
+    return step
+
+
+def prune_some(statement: str, before: str, count: int) -> Step:
+    """A step that removes at most ``count`` old documents and says how many."""
+    return lambda cursor: cursor.execute(statement, (before, count)).rowcount
+
+
+# One kind of change each
+
+
+def _step(tables: Mapping[str, Table], change: Change) -> Step:
+    table = tables.get(change.collection.name)
+    if table is None:
+        raise ValueError(f"the collection {change.collection.name} was not opened")
+    match change:
+        case Insert(collection, document, commit_id):
+            return _insert(table, key_of(collection, document), document, commit_id)
+        case Ensure(collection, document):
+            return _ensure(table, key_of(collection, document), document)
+        case Update():
+            return _update(table, change)
+        case Put():
+            return _put(table, change)
+        case Delete(collection, key):
+            arguments = whole_key(collection, key)
+            return lambda cursor: cursor.execute(table.delete, arguments)
+
+
+def _insert(table: Table, key: Key, document: Mapping[str, Any], commit_id: str) -> Step:
+    arguments = (*key, _text(packed(document)), commit_id, None)
+
+    def step(cursor: sqlite3.Cursor) -> None:
+        if cursor.execute(table.insert, arguments).rowcount:
+            return
+        text, inserted_by, _, _ = cursor.execute(table.select, key).fetchone()
+        if inserted_by != commit_id:
+            name = table.collection.name
+            raise Conflict(f"{name}: the key {key} is taken", document_of(text))
+
+    return step
+
+
+def _ensure(table: Table, key: Key, document: Mapping[str, Any]) -> Step:
+    arguments = (*key, _text(packed(document)), None, None)
+    return lambda cursor: cursor.execute(table.insert, arguments)
+
+
+def _update(table: Table, change: Update) -> Step:
+    fields = _raw(merged_fields(change))
+    present = {name: value for name, value in change.expect.items() if value is not ABSENT}
+    expect = packed(present)
+    absent = [name for name in change.expect if name not in expect]
+
+    def step(cursor: sqlite3.Cursor) -> None:
+        row = cursor.execute(table.select, change.key).fetchone()
+        if row is None:
+            raise Conflict(f"{table.collection.name}: there is no {change.key}", None)
+        text, _, updated_by, versions = row
+        if updated_by == change.commit_id:
+            return
+        stored: _Fields = _fields_of(text)
+        if not _as_expected(stored, expect, absent):
+            name = table.collection.name
+            raise Conflict(f"{name}: {change.key} is not as expected", document_of(text))
+        for name in change.remove:
+            stored.pop(name, None)
+        stored.update(fields)
+        cursor.execute(table.update, (_text(stored), change.commit_id, versions, *change.key))
+
+    return step
+
+
+def _as_expected(stored: _Fields, expect: Mapping[str, Any], absent: Iterable[str]) -> bool:
+    return all(name not in stored for name in absent) and all(
+        name in stored and _value_of(stored[name]) == value for name, value in expect.items()
+    )
+
+
+def _put(table: Table, change: Put) -> Step:
+    fields = _raw(merged_fields(change))
+    start = _raw(key_document(table.collection, change.key))
+    key, part, version = change.key, change.part, change.version
+
+    def step(cursor: sqlite3.Cursor) -> None:
+        row = cursor.execute(table.select, key).fetchone()
+        if row is None:
+            arguments = (*key, _text({**start, **fields}), None, _text({part: version}))
+            cursor.execute(table.insert, arguments)
+            return
+        text, _, updated_by, kept = row
+        versions = _versions_of(kept) if kept else {}
+        if part in versions and versions[part] >= version:
+            return
+        versions[part] = version
+        stored = {**_fields_of(text), **fields}
+        cursor.execute(table.update, (_text(stored), updated_by, _text(versions), *key))
+
+    return step
+
+
+def _raw(document: Mapping[str, Any]) -> _Fields:
+    return {name: msgspec.Raw(encoded(value)) for name, value in packed(document).items()}
+
+
+def _text(form: Any) -> str:
+    return _encode(form).decode()
