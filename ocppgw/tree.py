@@ -99,6 +99,12 @@ def joined(path: str, step: str | int) -> str:
     return f"{path}.{step}" if path else step
 
 
+def camel(name: str) -> str:
+    """A field's name as the wire and JSON spell it: ``idTag`` for ``id_tag``."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
 def near_miss(name: str, known: Iterable[str]) -> str:
     """``"; did you mean `backend`?"``, or nothing."""
     by_lower = {candidate.lower(): candidate for candidate in known}

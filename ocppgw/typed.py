@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 import msgspec
 
 from ocppgw.describe import choices, described
-from ocppgw.tree import Node, Problem, ProblemsError, joined, near_miss
+from ocppgw.tree import Node, Problem, ProblemsError, camel, joined, near_miss
 
 T = TypeVar("T")
 
@@ -115,11 +115,13 @@ class Reader:
             field = fields.get(self._name(key))
             if field is not None:
                 values[field.name] = self.read(entry, field.type, joined(path, key))
-            elif key != config.tag_field and key not in without and config.forbid_unknown_fields:
-                self._unknown(node, key, path, [*(f.encode_name for f in fields.values())])
+            elif key not in (config.tag_field, *without) and (
+                config.forbid_unknown_fields or self._lax
+            ):
+                self._unknown(node, key, path, [self._shown(f) for f in fields.values()])
         for field in fields.values():
             if field.required and field.name not in values:
-                self.problem(node, path, f"the key `{field.encode_name}` is missing")
+                self.problem(node, path, f"the key `{self._shown(field)}` is missing")
                 values[field.name] = INVALID
         if any(value is INVALID for value in values.values()):
             return INVALID
@@ -182,6 +184,10 @@ class Reader:
         if isinstance(value, datetime) and value.tzinfo is None:
             raise ValueError("a time needs its zone")
         return value
+
+    def _shown(self, field: msgspec.structs.FieldInfo) -> str:
+        """The field's name as the user knows it."""
+        return camel(field.encode_name) if self._lax else field.encode_name
 
     def _name(self, name: str) -> str:
         return name.replace("_", "").lower() if self._lax else name

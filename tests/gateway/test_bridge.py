@@ -44,5 +44,5 @@ def test_what_has_to_wait_is_said_so() -> None:
     async def waits() -> None:
         await asyncio.sleep(0)
 
-    with pytest.raises(RuntimeError, match="waits.* had to wait"):
+    with pytest.raises(RuntimeError, match=r"waits.* had to wait"):
         at_once(waits())

@@ -1,0 +1,41 @@
+"""``ocppgw check`` and ``ocppgw plugins``: what a configuration and an installation are."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("file", type=FILE)
+def check(file: Path) -> None:
+    """Check a configuration FILE and everything it names; start nothing."""
+    from ocppgw import config, gateway
+
+    configuration, plugins = config.load(file)
+    gateway.open_drivers(configuration, plugins)
+    settings = configuration.settings
+    parts = ["a central system"] if settings.central_system is not None else []
+    parts += [f"charge box {box.identity}" for box in settings.charge_boxes]
+    click.echo(f"{file}: in order: {', '.join(parts)}")
+
+
+@click.command()
+@click.option("--config", "file", type=FILE, help="Block what this configuration file blocks.")
+def plugins(file: Path | None) -> None:
+    """List the plugins: name, version, state, hooks."""
+    from ocppgw import yaml_lines
+    from ocppgw.config import load_plugins
+    from ocppgw.tree import Node
+
+    logging.disable(logging.ERROR)  # what fails is in the list
+    root = yaml_lines.load(file)[0] if file is not None else Node({})
+    for state in load_plugins(root).describe():
+        origin = "built-in" if state.built_in else state.version
+        click.echo(f"{state.name:<16} {origin:<10} {state.state:<8} {', '.join(state.hooks)}")
+        if state.why is not None:
+            click.echo(f"{'':<16} {state.why}")

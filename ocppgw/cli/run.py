@@ -1,0 +1,48 @@
+"""``ocppgw run`` and ``ocppgw daemon``: the gateway in the foreground and as a daemon."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ocppgw.cli.check import FILE
+
+
+@click.command()
+@click.argument("file", type=FILE)
+def run(file: Path) -> None:
+    """Run the gateway of a configuration FILE in the foreground.
+
+    SIGTERM or Ctrl-C ends it in order, with exit code 0.
+    """
+    from ocppgw import runner
+
+    sys.exit(runner.foreground(file))
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option(
+    "--pid-file",
+    type=FILE,
+    default=Path("ocppgw.pid"),
+    show_default=True,
+    help="Where the daemon's process id is written.",
+)
+@click.option(
+    "--log-file",
+    type=FILE,
+    default=Path("ocppgw.log"),
+    show_default=True,
+    help="Where the daemon logs; SIGUSR1 begins a new one.",
+)
+def daemon(file: Path, pid_file: Path, log_file: Path) -> None:
+    """Run the gateway of a configuration FILE in the background.
+
+    Returns once the ports are bound, with exit code 1 and a sentence if it cannot start.
+    """
+    from ocppgw import runner
+
+    sys.exit(runner.background(file, pid_file=pid_file, log_file=log_file))

@@ -1,0 +1,123 @@
+"""``ocppgw send``: a command to a station, through the running gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import quote
+
+import click
+
+from ocppgw.cli.check import FILE
+from ocppgw.errors import UserError
+from ocppgw.web.client import ControlClient
+
+DEFAULT_SOCKETS = (Path("var/control.sock"), Path("/run/ocppgw/control.sock"))
+REFUSED = 3  # exit code
+
+
+@click.command()
+@click.argument("identity")
+@click.argument("operation")
+@click.argument("fields", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--json",
+    "file",
+    type=click.File(),
+    help="Take the fields from a JSON file, - for standard input.",
+)
+@click.option("--config", type=FILE, help="The configuration file of the running gateway.")
+@click.option("--socket", type=FILE, help="The control socket of the running gateway.")
+def send(
+    identity: str,
+    operation: str,
+    fields: tuple[str, ...],
+    file: TextIO | None,
+    config: Path | None,
+    socket: Path | None,
+) -> None:
+    """Send an OPERATION to the station IDENTITY and show what it answers.
+
+    Fields have the names of the specification, in any case (idTag=…); a value that
+    begins with { or [ is JSON. The gateway is found by --socket, --config, the
+    environment variable OCPPGW_SOCKET, or at var/control.sock.
+
+    The exit code is 0 when the station did it, 3 when it refused, 1 when there is no answer.
+    """
+    body = _body(fields, file)
+    client = ControlClient(_socket(config, socket))
+    path = f"/api/stations/{quote(identity, safe='')}/operations/{quote(operation, safe='')}"
+    reply = client.call("POST", path, body)
+    click.echo(_told(reply))
+    sys.exit(0 if reply["done"] else REFUSED)
+
+
+def _told(reply: dict[str, Any]) -> str:
+    """The answer in a line, and what else it holds indented below."""
+    response = dict(reply["response"])
+    status = response.pop("status", None)
+    line = f"{reply['operation']}: {status or 'answered'}"
+    if reply.get("explanation"):
+        line += f": {reply['explanation']}"
+    return f"{line}\n{json.dumps(response, indent=2)}" if response else line
+
+
+def _body(fields: tuple[str, ...], file: TextIO | None) -> Any:
+    if file is not None:
+        if fields:
+            raise UserError("give the fields either as KEY=VALUE or with --json, not both")
+        return _parsed(file.read(), file.name)
+    body = {}
+    for field in fields:
+        key, equals, value = field.partition("=")
+        if not equals or not key:
+            raise UserError(f"`{field}`: expected KEY=VALUE, such as idTag=04A1B2C3")
+        body[key] = _parsed(value, key) if value[:1] in ("{", "[") else value
+    return body
+
+
+def _parsed(text: str, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{name}: not valid JSON: {error}") from error
+
+
+def _socket(config: Path | None, socket: Path | None) -> Path:
+    """The control socket to use."""
+    if socket is not None:
+        return socket
+    if config is not None:
+        return _configured(config)
+    if named := os.environ.get("OCPPGW_SOCKET"):
+        return Path(named)
+    for path in DEFAULT_SOCKETS:
+        if path.exists():
+            return path
+    raise UserError(
+        "no running gateway found: there is no"
+        f" {' and no '.join(str(path) for path in DEFAULT_SOCKETS)}; start one with"
+        " `ocppgw run FILE`, or say where it is with --config or --socket"
+    )
+
+
+def _configured(file: Path) -> Path:
+    """The socket that a configuration file names; the rest of the file does not matter."""
+    from ocppgw import yaml_lines
+    from ocppgw.config import ControlSettings
+    from ocppgw.tree import Node, ProblemsError
+    from ocppgw.typed import Reader
+
+    file = file.absolute()
+    section = yaml_lines.load(file)[0].at("control")
+    if section is None:
+        raise UserError(f"{file}: has no `control` section, so its gateway takes no commands")
+    reader = Reader(base=file.parent)
+    settings = reader.read(section or Node({}), ControlSettings, "control")
+    if reader.problems:
+        raise ProblemsError(str(file), reader.problems)
+    path: Path = settings.socket
+    return path
