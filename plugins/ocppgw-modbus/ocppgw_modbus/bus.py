@@ -1,0 +1,108 @@
+"""Turns on one connection: who may send next, and what a write of a value is.
+
+Watchdogs go first, then commands and hand-shakes, then polls; between any two requests
+the more urgent one gets the line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from enum import IntEnum
+from typing import Protocol
+
+from ocppgw_modbus.bound import Point
+from ocppgw_modbus.coalesce import Block, plan
+from ocppgw_modbus.codec import encode
+from ocppgw_modbus.spec import LimitsSpec, Read, Write
+
+
+class Urgency(IntEnum):
+    """Smaller goes first."""
+
+    WATCHDOG = 0
+    COMMAND = 1
+    POLL = 2
+
+
+class Turns:
+    """A lock that the most urgent waiter gets next; equals in the order they came."""
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+
+    @asynccontextmanager
+    async def turn(self, urgency: Urgency) -> AsyncIterator[None]:
+        if self._taken:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (urgency, next(self._numbers), future))
+            try:
+                await future
+            except asyncio.CancelledError:
+                if future.done() and not future.cancelled():
+                    self._next()  # the turn was ours already: pass it on
+                raise
+        self._taken = True
+        try:
+            yield
+        finally:
+            self._next()
+
+    def _next(self) -> None:
+        while self._waiting:
+            _, _, future = heapq.heappop(self._waiting)
+            if not future.done():
+                future.set_result(None)
+                return
+        self._taken = False
+
+
+class Line(Protocol):
+    """What a bus needs of a connection (:class:`ocppgw_modbus.client.Client`)."""
+
+    async def read(self, unit: int, fc: Read, address: int, count: int) -> list[int]: ...
+
+    async def write(
+        self, unit: int, fc: Write, address: int, values: list[int], mask: int | None = None
+    ) -> None: ...
+
+
+class Bus:
+    """Reads and writes points over one connection, by urgency.
+
+    Everything raises ``client.Lost`` and ``client.DeviceSaysNo``; writes also
+    ``codec.Unfit``, before anything is sent.
+    """
+
+    def __init__(self, line: Line, limits: LimitsSpec) -> None:
+        self._line = line
+        self._limits = limits
+        self._turns = Turns()
+
+    async def read_block(self, block: Block, urgency: Urgency) -> dict[Point, list[int]]:
+        """What a block's points hold, as words."""
+        async with self._turns.turn(urgency):
+            words = await self._line.read(block.unit_id, block.fc, block.address, block.count)
+        return {
+            point: words[point.address - block.address :][: point.size] for point in block.points
+        }
+
+    async def read(self, points: Iterable[Point], urgency: Urgency) -> dict[Point, list[int]]:
+        """What these points hold, as words."""
+        found: dict[Point, list[int]] = {}
+        for block in plan(points, self._limits):
+            found |= await self.read_block(block, urgency)
+        return found
+
+    async def write(self, point: Point, value: float | str, urgency: Urgency) -> None:
+        """Writes one value."""
+        assert point.write is not None, f"{point} cannot be written"
+        words = encode(point, value)
+        mask = point.mask if point.write is Write.MASK else None
+        async with self._turns.turn(urgency):
+            await self._line.write(point.unit_id, point.write, point.address, words, mask)

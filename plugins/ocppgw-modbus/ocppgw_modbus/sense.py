@@ -1,0 +1,96 @@
+"""What is kept out because it makes no sense, with one warning for each change."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+
+from ocppgw_modbus.bound import BoundMeter, Point
+from ocppgw_modbus.codec import Nonsense, Value, decode, decode_each, raw_text
+
+log = logging.getLogger(__name__)
+
+LONGEST_TAG = 20  # OCPP's IdToken
+
+
+class Sense:
+    """Decodes, and remembers what was complained about.
+
+    A point that reads nonsense is named once, and once more when it makes sense again or
+    fails in another way; never once a poll.
+    """
+
+    def __init__(self, station: str) -> None:
+        self._station = station
+        self._complaints: dict[Point, str] = {}
+        self._energy: dict[Point, float] = {}
+
+    def value(self, point: Point, words: Sequence[int]) -> Value | None:
+        """The decoded value, or ``None`` after a complaint."""
+        try:
+            value = decode(point, words)
+        except Nonsense as nonsense:
+            self.complain(point, words, str(nonsense))
+            return None
+        self._fine(point)
+        return value
+
+    def measured(self, meter: BoundMeter, words: Sequence[int]) -> list[float] | None:
+        """The quantities of a meter entry in the unit it is reported in, by phase."""
+        point = meter.register
+        try:
+            values = [
+                float(meter.factor) * float(value)
+                for value in decode_each(point, words, measured=True)
+            ]
+            if meter.measurand.value.endswith(".Register"):
+                self._check_energy(point, sum(values))
+        except Nonsense as nonsense:
+            self.complain(point, words, str(nonsense))
+            return None
+        self._fine(point)
+        return values
+
+    def _check_energy(self, point: Point, value: float) -> None:
+        """A counter only ever grows; what fell stays out until it is back (or we restart)."""
+        last = self._energy.get(point)
+        if value < 0:
+            raise Nonsense(f"an energy counter cannot be {value:g}")
+        if last is not None and value < last:
+            raise Nonsense(f"the energy counter fell from {last:g} to {value:g}")
+        self._energy[point] = value
+
+    def tag(self, point: Point, words: Sequence[int]) -> str | None:
+        """A tag's text: 1 to 20 printable ASCII characters, or ``None`` after a complaint."""
+        value = self.value(point, words)
+        if value is None:
+            return None
+        text = str(value).strip()
+        why = _tag_objection(text)
+        if why is not None:
+            self.complain(point, words, why)
+            return None
+        return text
+
+    def complain(self, point: Point, words: Sequence[int], why: str) -> None:
+        """Warns that a point reads nonsense, unless that is known already."""
+        kind = re.sub(r"-?\d+(\.\d+)?(e[+-]?\d+)?", "#", why)
+        if self._complaints.get(point) != kind:
+            self._complaints[point] = kind
+            shown = raw_text(words[:16])
+            log.warning("%s: %s reads %s, left out: %s", self._station, point, shown, why)
+
+    def _fine(self, point: Point) -> None:
+        if self._complaints.pop(point, None) is not None:
+            log.info("%s: %s makes sense again", self._station, point)
+
+
+def _tag_objection(text: str) -> str | None:
+    if not text:
+        return "there is no tag in it"
+    if any(not " " <= character <= "~" for character in text):
+        return f"{text[:40]!r} has characters that no tag has"
+    if len(text) > LONGEST_TAG:
+        return f"a tag of {len(text)} characters, OCPP allows {LONGEST_TAG}"
+    return None

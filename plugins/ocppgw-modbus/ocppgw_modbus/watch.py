@@ -1,0 +1,140 @@
+"""From what a poll read to observations for the station."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from ocppgw.clock import Clock
+from ocppgw.ocpp.enums import ChargePointErrorCode
+from ocppgw.plc import ConnectorStatus, Identity, Measured, Observation, Reading
+from ocppgw_modbus.bound import BoundMap, BoundMeter, BoundStatus, Point
+from ocppgw_modbus.codec import Value
+from ocppgw_modbus.sense import Sense
+from ocppgw_modbus.spec import Type
+
+Words = Mapping[Point, Sequence[int]]
+MeaningT = TypeVar("MeaningT")
+
+
+class Watch:
+    """Knows what was said last, and says what is new."""
+
+    def __init__(self, bound: BoundMap, connectors: int, clock: Clock, sense: Sense) -> None:
+        self._identity = bound.identity
+        self._statuses = [s for s in bound.statuses if s.connector <= connectors]
+        self._meters = [m for m in bound.meters if m.connector <= connectors]
+        self._clock = clock
+        self._sense = sense
+        self._texts: dict[str, str | None] = {}
+        self._said: dict[int | None, Observation] = {}
+        self._measured: dict[BoundMeter, tuple[Measured, ...]] = {}
+        self.running = True
+
+    @property
+    def points(self) -> set[Point]:
+        """Everything that has to be polled for this."""
+        wanted: set[Point] = set(self._identity.texts.values())
+        wanted |= {m.register for m in self._meters}
+        for status in self._statuses:
+            wanted |= {status.register, status.error or status.register}
+            wanted.add(status.vendor_error or status.register)
+        return wanted if self._identity.running is None else wanted | {self._identity.running}
+
+    def forget(self) -> None:
+        """After a new connection everything is said again."""
+        self._said.clear()
+        self._measured.clear()
+
+    def look(self, words: Words) -> Iterator[Observation]:
+        """What these words say. A program that does not run says nothing but that."""
+        yield from self._look_at_identity(words)
+        if not self.running:
+            return
+        for status in self._statuses:
+            seen = self._status(status, words)
+            if seen is not None and self._said.get(status.connector) != seen:
+                self._said[status.connector] = seen
+                yield seen
+        yield from self._readings(words)
+
+    def _look_at_identity(self, words: Words) -> Iterator[Observation]:
+        running = self._identity.running
+        if running is not None and running in words:
+            value = self._sense.value(running, words[running])
+            self.running = bool(value)
+            if not self.running:
+                self.forget()
+        for field, point in self._identity.texts.items():
+            if point in words:
+                value = self._sense.value(point, words[point])
+                self._texts[field] = str(value).strip() or None if value is not None else None
+        identity = Identity(running=self.running, **self._texts)
+        if self._said.get(None) != identity:
+            self._said[None] = identity
+            yield identity
+
+    def _status(self, spec: BoundStatus, words: Words) -> ConnectorStatus | None:
+        if spec.register not in words:
+            return None
+        value = self._sense.value(spec.register, words[spec.register])
+        if value is None:
+            return None
+        status = _lookup(spec.register, value, spec.values)
+        if status is None:
+            self._sense.complain(
+                spec.register, words[spec.register], f"{value} stands for no OCPP status"
+            )
+            return None
+        code = ChargePointErrorCode.NO_ERROR
+        if spec.error is not None and spec.error in words:
+            error = self._sense.value(spec.error, words[spec.error])
+            if error is not None:
+                code = _lookup(spec.error, error, spec.errors) or _unlisted(error, spec)
+        return ConnectorStatus(
+            connector_id=spec.connector,
+            status=status,
+            error_code=code,
+            vendor_error_code=self._vendor_error(spec, words),
+        )
+
+    def _vendor_error(self, spec: BoundStatus, words: Words) -> str | None:
+        point = spec.vendor_error
+        if point is None or point not in words:
+            return None
+        value = self._sense.value(point, words[point])
+        if value in (None, 0, ""):
+            return None
+        return point.names.get(value, str(value)) if isinstance(value, int) else str(value)
+
+    def _readings(self, words: Words) -> Iterator[Reading]:
+        at = self._clock.now()
+        touched: dict[int, None] = {}
+        for meter in self._meters:
+            if meter.register not in words:
+                continue
+            touched[meter.connector] = None
+            values = self._sense.measured(meter, words[meter.register])
+            self._measured[meter] = tuple(
+                Measured(measurand=meter.measurand, value=value, unit=meter.unit, phase=phase)
+                for phase, value in zip(meter.phases, values or (), strict=False)
+            )
+        for connector in touched:
+            found = [
+                one
+                for meter in self._meters
+                if meter.connector == connector
+                for one in self._measured.get(meter, ())
+            ]
+            if found:
+                yield Reading(connector_id=connector, at=at, values=tuple(found))
+
+
+def _lookup(point: Point, value: Value, table: Mapping[int | str, MeaningT]) -> MeaningT | None:
+    if point.type is Type.BITS and isinstance(value, int):
+        return next((m for bit, m in table.items() if isinstance(bit, int) and value & bit), None)
+    return table.get(value) if isinstance(value, (int, str)) else table.get(int(value))
+
+
+def _unlisted(value: Value, spec: BoundStatus) -> ChargePointErrorCode:
+    return spec.other_error if value not in (0, "") else ChargePointErrorCode.NO_ERROR
