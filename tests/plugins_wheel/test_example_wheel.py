@@ -1,0 +1,56 @@
+"""The example plugin from its wheel: found, and at work in a whole session."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+DATA_TRANSFER = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"
+ xmlns:a="http://www.w3.org/2005/08/addressing" xmlns:c="urn://Ocpp/Cs/2012/06/">
+<s:Header><c:chargeBoxIdentity>COUNTER-1</c:chargeBoxIdentity>
+<a:Action>/DataTransfer</a:Action><a:MessageID>urn:uuid:1</a:MessageID></s:Header>
+<s:Body><c:dataTransferRequest><c:vendorId>{vendor}</c:vendorId>
+<c:messageId>echo</c:messageId><c:data>hello</c:data></c:dataTransferRequest></s:Body>
+</s:Envelope>"""
+
+
+def test_the_plugin_is_listed(environment: Any, tmp_path: Path) -> None:
+    listed = environment.run("ocppgw", "plugins", cwd=tmp_path)
+
+    assert listed.returncode == 0
+    (line,) = (line for line in listed.stdout.splitlines() if line.startswith("example"))
+    assert "0.1.0" in line
+    for hook in ("storage_backends", "plc_drivers", "central_handlers", "authorizers", "observers"):
+        assert f"ocppgw_{hook}" in line
+
+
+def test_a_whole_session(start: Any, tmp_path: Path) -> None:
+    """Its driver starts it, its authorizer allows it, its store keeps it."""
+    connector = tmp_path / "plug" / "connector-1"
+    connector.parent.mkdir()
+    with start() as gateway:
+        gateway.says(r"COUNTER-1 .*boots as ocppgw example-counter.*Accepted")
+        gateway.says(r"connector 1 is Available")
+
+        connector.write_text("GUEST-1")
+        start_line = r"connector 1 starts to charge with tag GUEST-1.*transaction (\d+), Accepted"
+        transaction = gateway.says(start_line)[1]
+        gateway.says(r"connector 1 is (Occupied|Charging)")
+        connector.unlink()
+        gateway.says(rf"transaction {transaction} stops at .* kWh charged")
+
+
+def test_its_vendor_is_answered_and_others_are_left_alone(start: Any) -> None:
+    with start() as gateway:
+        gateway.says(r"COUNTER-1 .*boots")
+
+        ours = gateway.post(DATA_TRANSFER.format(vendor="com.example"))
+        other = gateway.post(DATA_TRANSFER.format(vendor="org.other"))
+
+    assert re.search(r"status>Accepted<.*data>hello<", ours, re.DOTALL), ours
+    assert "status>UnknownVendorId<" in other, other
