@@ -39,11 +39,10 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The keys of the ``file`` back end."""
 
     path: Annotated[
-        str,
+        Path,
         msgspec.Meta(
             description="The SQLite file; made if it is not there, as are its folders. "
-            "One process may use it at a time.",
-            min_length=1,
+            "One process may use it at a time."
         ),
     ]
 
