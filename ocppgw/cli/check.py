@@ -34,8 +34,10 @@ def plugins(file: Path | None) -> None:
 
     logging.disable(logging.ERROR)  # what fails is in the list
     root = yaml_lines.load(file)[0] if file is not None else Node({})
-    for state in load_plugins(root).describe():
+    loaded = load_plugins(root)
+    loaded.storage_backends()  # the hooks that need no running gateway are asked:
+    loaded.plc_drivers()  # one that raises shows here as it will at the start
+    for state in loaded.describe():
         origin = "built-in" if state.built_in else state.version
-        click.echo(f"{state.name:<16} {origin:<10} {state.state:<8} {', '.join(state.hooks)}")
-        if state.why is not None:
-            click.echo(f"{'':<16} {state.why}")
+        told = ", ".join(state.hooks) if state.why is None else state.why
+        click.echo(f"{state.name:<16} {origin:<10} {state.state:<8} {told}")
