@@ -3,7 +3,9 @@
 Its installation is run in tests/plugins_wheel.
 """
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,23 +50,25 @@ def test_what_is_quoted_stands_in_the_file(guide: Any) -> None:
         assert quotation.text in source
 
 
-def test_the_tests_of_the_page_pass(folder: Path) -> None:
-    """The command that the page gives, in this environment."""
-    paths = {"PYTHONPATH": str(folder)}
+def test_the_tests_of_the_page_pass(guide: Any, folder: Path) -> None:
+    """The page's own command, in this environment."""
+    (console,) = (s.text for s in guide.snippets if s.attributes.get("run") == "tests")
+    install, test = (line[2:] for line in console.splitlines() if line.startswith("$ "))
+    assert install == "pip install -q pytest pytest-twisted"
+
     result = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-            *("--reactor=asyncio", "-p", "ocppgw.testing.pytest_plugin", "tests"),
-        ],
+        test,
+        shell=True,
         cwd=folder,
-        env={**os.environ, **paths},
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
 
-    assert "2 passed" in result.stdout, result.stdout + result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "2 passed" in result.stdout
 
 
 def test_the_configuration_of_the_page_is_right(
@@ -84,3 +88,27 @@ def test_the_configuration_of_the_page_is_right(
     fleet = sys.modules.pop("ocppgw_fleet")
     options = configuration.options(fleet.Options, "plugins", "options", "fleet")
     assert options.prefix == "FLEET-"
+
+
+def test_the_example_imports_only_what_the_page_allows(guide: Any) -> None:
+    allowed = set(re.findall(r"`(ocppgw[\w.]*)`", guide.sections["What may be imported"]))
+    imported = {
+        name
+        for file in (ROOT / "plugins" / "ocppgw-example").rglob("*.py")
+        for name in imports(file)
+    }
+
+    assert {"ocppgw.hookimpl", "ocppgw.storage.Storage"} <= imported
+    for name in imported:
+        module = name.rpartition(".")[0]
+        assert {name, module} & allowed or f"{name}.".startswith("ocppgw.testing."), name
+
+
+def imports(file: Path) -> set[str]:
+    """What a file takes from ocppgw: ``ocppgw.storage.Insert`` and so on."""
+    return {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ocppgw"
+        for alias in node.names
+    }
