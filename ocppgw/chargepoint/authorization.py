@@ -123,9 +123,7 @@ class Authorization:
                 log.warning("%s: a tag's answer waits: %s", self._ledger.box, error)
                 await self._clock.sleep(STORE_RETRY)
         word = "accepted" if verdict.accepted else "refused"
-        self._narrator.say(
-            connector(tag.connector_id), f"tag {tag.id_tag} {word}: {verdict.why}"
-        )
+        self._narrator.say(connector(tag.connector_id), f"tag {tag.id_tag} {word}: {verdict.why}")
 
     async def _judge(self, tag: Tag) -> Verdict:
         age = (self._clock.now() - tag.at).total_seconds()

@@ -94,7 +94,11 @@ class Availability:
         """Does what was scheduled, and tells the PLC again what it may have forgotten."""
         while True:
             self._bell.hush()
-            open_points = await self._settle()
+            try:
+                open_points = await self._settle()
+            except StorageError as error:
+                log.warning("%s: availability waits for the store: %s", self._ledger.box, error)
+                open_points = True
             await self._bell.wait(RETRY if open_points else None)
 
     async def _settle(self) -> bool:
@@ -104,7 +108,7 @@ class Availability:
             for connector_id in self._due():
                 try:
                     await self._apply(connector_id, operative=self._wanted[connector_id])
-                except (PlcError, StorageError) as error:
+                except PlcError as error:
                     log.warning("%s: connector %s: %s", self._ledger.box, connector_id, error)
                     failed = failed or not isinstance(error, PlcUnsupported)
             await self._settle_station()
@@ -135,9 +139,9 @@ class Availability:
                 connector(connector_id), "goes out of service when its transaction ends"
             )
             return AvailabilityStatus.SCHEDULED
-        if self.in_service(connector_id) != operative or self._wanted.get(connector_id) is None:
+        if self.in_service(connector_id) != operative:
             await self._apply(connector_id, operative=operative)
-        elif self._wanted[connector_id] != operative:
+        elif self._wanted.get(connector_id, operative) != operative:
             await self._store(connector_id, wanted=operative, in_force=operative)
         return AvailabilityStatus.ACCEPTED
 
@@ -162,7 +166,7 @@ class Availability:
             )
         self._changed(connector_id)
 
-    def _remember(self, connector_id: int, wanted: bool, in_force: bool) -> None:  # noqa: FBT001
+    def _remember(self, connector_id: int, wanted: bool, in_force: bool) -> None:
         self._wanted[connector_id] = wanted
         self._in_force[connector_id] = in_force
 

@@ -15,7 +15,7 @@ from ocppgw.delivery.policy import Bell
 from ocppgw.link.base import Peer, PeerError
 from ocppgw.ocpp.enums import RegistrationStatus
 from ocppgw.ocpp.model import BootNotificationRequest, BootNotificationResponse
-from ocppgw.plc.base import AnswerBoot, Driver, Identity, PlcError
+from ocppgw.plc.base import AnswerBoot, Driver, Identity, PlcError, PlcRefused
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ class Boot:
                 return
             except PlcError as error:
                 log.warning("%s: the PLC was not told: %s", self._settings.identity, error)
-                if not accepted:
+                if not accepted or isinstance(error, PlcRefused):
                     return
             await self._wait_for_again(ANSWER_RETRY)
 

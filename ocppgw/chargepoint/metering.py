@@ -152,9 +152,7 @@ class Metering:
             request = MeterValuesRequest(
                 connector_id=session.connector_id,
                 transaction_id=session.transaction_id,
-                meter_value=(
-                    MeterValue(timestamp=whole_second(reading.at), sampled_value=values),
-                ),
+                meter_value=(MeterValue(timestamp=whole_second(reading.at), sampled_value=values),),
             )
             plan.changes.append(self._lane.entry(session.session, request))
             plan.done.append(self._lane.wake)

@@ -50,9 +50,7 @@ class Sessions:
 
     async def load(self) -> None:
         """Goes on waiting for the stops of refused starts that the PLC knows of."""
-        told = {
-            answer.event_id for answer in await self._answers.pending() if _is_refusal(answer)
-        }
+        told = {answer.event_id for answer in await self._answers.pending() if _is_refusal(answer)}
         for session in self._register.running():
             if session.accepted is False and session.event_id not in told:
                 self._refused[session.session] = self._clock.monotonic()
@@ -225,7 +223,7 @@ class Sessions:
         self._narrator.say(
             connector(session.connector_id),
             f"session of {session.id_tag} ended at {meter_stop} Wh, "
-            f"{meter_stop - session.meter_start} Wh charged",
+            f"{(meter_stop - session.meter_start) / 1000:.3f} kWh charged",
         )
         for flag in new_flags:
             log.warning("%s: %s: %s", self._ledger.box, session.subject, flag)

@@ -77,6 +77,11 @@ class StatusBoard:
         self._lost = None
         self.refresh_all()
 
+    @property
+    def plc_is_lost(self) -> bool:
+        """Whether the PLC is away, so that connectors are Faulted only for that."""
+        return self._lost is not None
+
     def refresh(self, connector_id: int) -> None:
         """Reports a connector if its state differs from what was reported last."""
         current = self.current(connector_id)

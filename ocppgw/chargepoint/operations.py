@@ -1,0 +1,263 @@
+"""What the central system can have the PLC do, with the reason when it is not done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import Enum
+
+from ocppgw.chargepoint.availability import Availability
+from ocppgw.chargepoint.boot import Boot
+from ocppgw.chargepoint.narrator import Narrator, connector
+from ocppgw.chargepoint.records import Session
+from ocppgw.chargepoint.register import SessionRegister
+from ocppgw.chargepoint.settings import CommandDeadlines
+from ocppgw.chargepoint.status import StatusBoard
+from ocppgw.clock import Clock
+from ocppgw.delivery.policy import Bell
+from ocppgw.ocpp.enums import AvailabilityStatus, ChargePointStatus
+from ocppgw.plc.base import (
+    Command,
+    Driver,
+    PlcError,
+    PlcOffline,
+    PlcRefused,
+    PlcTimeout,
+    PlcUnsupported,
+    RemoteStart,
+    RemoteStop,
+    ResetPlc,
+    Unlock,
+)
+
+UNUSABLE = {
+    ChargePointStatus.UNAVAILABLE: "connector is out of service",
+    ChargePointStatus.FAULTED: "connector is faulted",
+}
+# Where a remote start without a connector goes: a waiting car first.
+INVITING = (
+    ChargePointStatus.PREPARING,
+    ChargePointStatus.OCCUPIED,
+    ChargePointStatus.AVAILABLE,
+)
+
+
+class Outcome(Enum):
+    """What became of a command."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    UNSUPPORTED = "unsupported"
+
+
+class _NotDone(Exception):
+    """Why a command is refused, in a few words for the operator."""
+
+
+def reason_of(error: PlcError) -> str:
+    """A PLC's refusal in the few words that fit into a StatusNotification."""
+    match error:
+        case PlcOffline():
+            return "PLC is offline"
+        case PlcUnsupported():
+            return "PLC has no way to do it"
+        case PlcRefused():
+            return "PLC refused"
+        case PlcTimeout(withdrawn=False):
+            return "PLC did not answer, may still happen"
+        case PlcTimeout():
+            return "PLC did not answer, withdrawn"
+        case _:
+            return str(error)
+
+
+class Operations:
+    """Remote commands with effect on the PLC.
+
+    One at a time for each box: a second one waits for the first one's deadline at most.
+    What is not done is told the operator twice: in full to the observers, and in the
+    ``info`` of a StatusNotification, which any central system can show.
+    """
+
+    def __init__(
+        self,
+        register: SessionRegister,
+        boot: Boot,
+        status: StatusBoard,
+        availability: Availability,
+        driver: Driver,
+        clock: Clock,
+        narrator: Narrator,
+        *,
+        connectors: int,
+        deadlines: CommandDeadlines,
+    ) -> None:
+        self._register = register
+        self._boot = boot
+        self._status = status
+        self._availability = availability
+        self._driver = driver
+        self._clock = clock
+        self._narrator = narrator
+        self._connectors = range(1, connectors + 1)
+        self._deadlines = deadlines
+        self._lock = asyncio.Lock()
+        self._bell = Bell(clock)
+
+    def session_changed(self, session: Session) -> None:
+        """A command may be waiting for the end of a session."""
+        self._bell.ring()
+
+    async def remote_start(self, connector_id: int | None, id_tag: str) -> Outcome:
+        """Asks the PLC to start; without a connector, on one that is free."""
+
+        async def work() -> None:
+            self._accepted()
+            if self._status.plc_is_lost:
+                raise PlcOffline("there is no connection to the PLC")
+            chosen = self._free() if connector_id is None else self._usable(connector_id)
+            command = RemoteStart(connector_id=chosen, id_tag=id_tag)
+            await self._execute(command, self._deadlines.remote_start)
+            self._narrator.say(connector(chosen), f"the PLC takes the remote start of {id_tag}")
+
+        return await self._run("remote start", connector_id or 0, work)
+
+    async def remote_stop(self, transaction_id: int) -> Outcome:
+        """Asks the PLC to end that transaction, if it runs here."""
+        session = self._register.with_transaction(transaction_id)
+
+        async def work() -> None:
+            self._accepted()
+            if session is None:
+                raise _NotDone("no such transaction runs here")
+            await self._stop(session)
+
+        return await self._run("remote stop", session.connector_id if session else 0, work)
+
+    async def unlock(self, connector_id: int) -> Outcome:
+        """Opens the lock; a running session is ended first."""
+
+        async def work() -> None:
+            self._exists(connector_id)
+            if not self._driver.supports(Unlock):
+                raise PlcUnsupported("this PLC has no lock that can be opened")
+            session = self._register.on(connector_id)
+            if session is not None:
+                await self._stop(session)
+                if not await self._ended(session):
+                    raise _NotDone("the session did not end")
+            await self._execute(Unlock(connector_id=connector_id), self._deadlines.command)
+            self._narrator.say(connector(connector_id), "unlocked")
+
+        return await self._run("unlock", connector_id, work)
+
+    async def change_availability(
+        self, connector_id: int, *, operative: bool
+    ) -> AvailabilityStatus:
+        """Connector 0 is the station with all its connectors."""
+        status = AvailabilityStatus.REJECTED
+
+        async def work() -> None:
+            nonlocal status
+            if connector_id:
+                self._exists(connector_id)
+            status = await self._availability.change(connector_id, operative=operative)
+
+        await self._run("availability", connector_id, work)
+        return status
+
+    async def reset(self, *, hard: bool) -> Outcome:
+        """Restarts the PLC; a soft reset first ends what runs, for so long as that takes
+        and no longer. Afterwards the box boots again."""
+
+        async def work() -> None:
+            if not self._driver.supports(ResetPlc):
+                raise PlcUnsupported("this PLC cannot be reset")
+            if not hard:
+                await self._stop_all()
+            await self._execute(ResetPlc(hard=hard), self._deadlines.command)
+            self._narrator.say("plc", f"{'hard' if hard else 'soft'} reset")
+            self._boot.again()
+
+        return await self._run("reset", 0, work)
+
+    # How
+
+    async def _run(
+        self, what: str, connector_id: int, work: Callable[[], Awaitable[None]]
+    ) -> Outcome:
+        """Does the work; what it cannot do becomes an outcome that the operator can read."""
+        outcome = Outcome.REFUSED
+        try:
+            async with self._lock:
+                await work()
+            return Outcome.DONE
+        except PlcError as error:
+            reason, sentence = reason_of(error), str(error)
+            if isinstance(error, PlcUnsupported):
+                outcome = Outcome.UNSUPPORTED
+        except _NotDone as error:
+            reason = sentence = str(error)
+        self._narrator.say(connector(connector_id), f"{what} refused: {sentence}")
+        self._status.note(connector_id, f"{what}: {reason}")
+        return outcome
+
+    async def _execute(self, command: Command, deadline: float) -> None:
+        await self._driver.execute(command, deadline)
+
+    async def _stop(self, session: Session) -> None:
+        command = RemoteStop(
+            connector_id=session.connector_id, transaction_id=session.transaction_id or 0
+        )
+        await self._execute(command, self._deadlines.remote_start)
+        self._narrator.say(session.subject, "the PLC takes the remote stop")
+
+    async def _stop_all(self) -> None:
+        """Ends every session; one that does not end does not hold up a reset."""
+        stopped = []
+        for session in self._register.running():
+            try:
+                await self._stop(session)
+            except PlcError as error:
+                self._narrator.say(session.subject, f"not stopped before the reset: {error}")
+            else:
+                stopped.append(session)
+        for session in stopped:
+            await self._ended(session)
+
+    async def _ended(self, session: Session) -> bool:
+        """Waits until the PLC has reported the stop; whether it did in time."""
+        until = self._clock.monotonic() + self._deadlines.session_end
+        while session.ended_at is None:
+            self._bell.hush()
+            left = until - self._clock.monotonic()
+            if left <= 0:
+                return False
+            await self._bell.wait(left)
+        return True
+
+    def _accepted(self) -> None:
+        if not self._boot.accepted:
+            raise _NotDone("not accepted by the central system")
+
+    def _exists(self, connector_id: int) -> None:
+        if connector_id not in self._connectors:
+            raise _NotDone(f"there is no connector {connector_id}")
+
+    def _usable(self, connector_id: int) -> int:
+        self._exists(connector_id)
+        if self._register.on(connector_id) is not None:
+            raise _NotDone("connector is charging")
+        status = self._status.current(connector_id).status
+        if status in UNUSABLE:
+            raise _NotDone(UNUSABLE[status])
+        return connector_id
+
+    def _free(self) -> int:
+        """The connector that fits best; ties go to the lowest number."""
+        for wanted in INVITING:
+            for connector_id in self._connectors:
+                free = self._register.on(connector_id) is None
+                if free and self._status.current(connector_id).status is wanted:
+                    return connector_id
+        raise _NotDone("no connector is free")

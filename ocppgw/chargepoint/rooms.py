@@ -1,0 +1,267 @@
+"""The rooms of a charge box, made and wired to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ocppgw.chargepoint.answers import Answer, Answers
+from ocppgw.chargepoint.authorization import Authorization
+from ocppgw.chargepoint.availability import Availability
+from ocppgw.chargepoint.boot import Boot
+from ocppgw.chargepoint.configuration import Configuration
+from ocppgw.chargepoint.heartbeat import Heartbeat
+from ocppgw.chargepoint.ledger import Ledger
+from ocppgw.chargepoint.line import CENTRAL_SYSTEM, CentralLine
+from ocppgw.chargepoint.metering import Metering
+from ocppgw.chargepoint.narrator import Narrator
+from ocppgw.chargepoint.operations import Operations
+from ocppgw.chargepoint.records import Session
+from ocppgw.chargepoint.register import SessionRegister
+from ocppgw.chargepoint.sessions import Sessions
+from ocppgw.chargepoint.settings import ChargeBoxSettings
+from ocppgw.chargepoint.station import BoxStation, EventLog
+from ocppgw.chargepoint.status import StatusBoard
+from ocppgw.clock import Clock
+from ocppgw.delivery import LatestLane, RetryPolicy, TransactionLane
+from ocppgw.delivery.policy import spread
+from ocppgw.link.base import Peer
+from ocppgw.plc.base import Driver
+from ocppgw.storage.base import Storage
+
+
+class Rooms:
+    """Everything a charge box consists of; nothing runs yet."""
+
+    def __init__(
+        self,
+        settings: ChargeBoxSettings,
+        *,
+        storage: Storage,
+        clock: Clock,
+        driver: Driver,
+        peer: Peer,
+        narrator: Narrator,
+        jitter: Callable[[], float] = spread,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._driver = driver
+        self._narrator = narrator
+        self._jitter = jitter
+        self.ledger = Ledger(settings.identity, storage)
+        self.line = CentralLine(peer, narrator)
+        self.configuration = Configuration(settings, self.ledger)
+        self.events = EventLog(self.ledger)
+        self.answers = self._make_answers()
+        self.register = SessionRegister(self.ledger, self.answers, narrator)
+        self.transactions = self._make_transaction_lane()
+        self.latest = self._make_latest_lane()
+        self.availability = self._make_availability()
+        self.status = self._make_status()
+        self.sessions = self._make_sessions()
+        self.metering = self._make_metering()
+        self.boot = self._make_boot()
+        self.heartbeat = self._make_heartbeat()
+        self.authorization = self._make_authorization()
+        self.operations = self._make_operations()
+        self.station = self._make_station()
+        self._wire()
+
+    async def load(self) -> None:
+        """Learns what the life before left in the store."""
+        await self.ledger.load()
+        await self.events.load()
+        await self.configuration.load()
+        await self.transactions.load()
+        await self.latest.load()
+        await self.register.load()
+        await self.availability.load()
+        await self.sessions.load()
+
+    # Wiring
+
+    def _wire(self) -> None:
+        for nudge in (self.transactions.nudge, self.latest.nudge):
+            self.line.when_back(nudge)
+        for nudge in (self.heartbeat.nudge, self.metering.nudge):
+            self.configuration.when_changed(nudge)
+        self.register.when_changed(self._session_changed)
+
+    def _session_changed(self, session: Session) -> None:
+        self.metering.nudge()
+        self.availability.session_changed(session)
+        self.operations.session_changed(session)
+        self.status.refresh(session.connector_id)
+
+    def _opened(self, interval: int | None) -> None:
+        """The central system accepted the box."""
+        self.configuration.boot_said(interval)
+        self.heartbeat.start()
+        self.transactions.open()
+        self.latest.open()
+        self.status.report_all()
+
+    def _shut(self) -> None:
+        """A boot begins: nothing else is sent."""
+        self.heartbeat.stop()
+        self.transactions.shut()
+        self.latest.shut()
+
+    def _delivered(self, answer: Answer) -> None:
+        self.sessions.delivered(answer)
+
+    def _lane_says(self, what: str) -> None:
+        self._narrator.say(CENTRAL_SYSTEM, what)
+
+    # Making
+
+    def _policy(self) -> RetryPolicy:
+        return RetryPolicy(
+            attempts=self._settings.transaction_attempts,
+            interval=self._settings.transaction_retry_interval,
+            deadline=self._settings.central_system.deadline,
+        )
+
+    def _make_answers(self) -> Answers:
+        return Answers(
+            self.ledger,
+            self._driver,
+            self._clock,
+            self._narrator,
+            connectors=self._settings.connectors,
+            deadline=self._settings.deadlines.answer,
+            delivered=self._delivered,
+        )
+
+    def _make_transaction_lane(self) -> TransactionLane:
+        return TransactionLane(
+            box=self.ledger.box,
+            storage=self.ledger.storage,
+            clock=self._clock,
+            peer=self.line,
+            book=self.register,
+            policy=self._policy(),
+            changed=self._lane_says,
+            settled=self.register.settled,
+            jitter=self._jitter,
+        )
+
+    def _make_latest_lane(self) -> LatestLane:
+        return LatestLane(
+            box=self.ledger.box,
+            storage=self.ledger.storage,
+            clock=self._clock,
+            peer=self.line,
+            policy=self._policy(),
+            changed=self._lane_says,
+            jitter=self._jitter,
+        )
+
+    def _make_availability(self) -> Availability:
+        return Availability(
+            self.ledger,
+            self.register,
+            self._driver,
+            self._clock,
+            self._narrator,
+            connectors=self._settings.connectors,
+            deadline=self._settings.deadlines.command,
+            changed=lambda connector_id: self.status.refresh(connector_id),
+        )
+
+    def _make_status(self) -> StatusBoard:
+        return StatusBoard(
+            self.ledger,
+            self.register,
+            self.latest,
+            self._clock,
+            self._narrator,
+            connectors=self._settings.connectors,
+            in_service=self.availability.in_service,
+        )
+
+    def _make_sessions(self) -> Sessions:
+        return Sessions(
+            self.ledger,
+            self.register,
+            self.transactions,
+            self.answers,
+            self._clock,
+            self._narrator,
+            refused_start_wait=self._settings.refused_start_wait,
+        )
+
+    def _make_metering(self) -> Metering:
+        return Metering(
+            self.ledger,
+            self.register,
+            self.transactions,
+            self._clock,
+            self._narrator,
+            measurands=self._settings.measurands,
+            checkpoint=self._settings.checkpoint,
+            interval=self.configuration.sample_interval,
+        )
+
+    def _make_boot(self) -> Boot:
+        return Boot(
+            self._settings,
+            self._driver,
+            self.line,
+            self._clock,
+            self._narrator,
+            opened=self._opened,
+            shut=self._shut,
+        )
+
+    def _make_heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            self.ledger.box,
+            self._driver,
+            self.line,
+            self._clock,
+            interval=self.configuration.heartbeat_interval,
+            deadline=self._settings.central_system.deadline,
+            plc_deadline=self._settings.deadlines.answer,
+        )
+
+    def _make_authorization(self) -> Authorization:
+        return Authorization(
+            self.ledger,
+            self.register,
+            self.answers,
+            self.boot,
+            self.line,
+            self._clock,
+            self._narrator,
+            answer_age=self._settings.tag_answer_age,
+            deadline=self._settings.central_system.deadline,
+            in_service=self.availability.in_service,
+        )
+
+    def _make_operations(self) -> Operations:
+        return Operations(
+            self.register,
+            self.boot,
+            self.status,
+            self.availability,
+            self._driver,
+            self._clock,
+            self._narrator,
+            connectors=self._settings.connectors,
+            deadlines=self._settings.deadlines,
+        )
+
+    def _make_station(self) -> BoxStation:
+        return BoxStation(
+            self.ledger,
+            self.events,
+            self._narrator,
+            boot=self.boot,
+            status=self.status,
+            metering=self.metering,
+            authorization=self.authorization,
+            sessions=self.sessions,
+            availability=self.availability,
+            answers=self.answers,
+        )
