@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,13 +19,17 @@ from ocppgw.storage.base import (
 )
 from ocppgw.storage.values import key_checked
 
+_GUARDS = frozenset({Insert, Update})
 
-def guard_first(changes: Iterable[Change]) -> list[Change]:
+
+def guard_first(changes: Sequence[Change]) -> Sequence[Change]:
     """The changes in the order in which they are applied; ValueError for two guards."""
-    ordered = sorted(changes, key=lambda change: not isinstance(change, (Insert, Update)))
-    if len(ordered) > 1 and isinstance(ordered[1], (Insert, Update)):
+    guards = [change for change in changes if type(change) in _GUARDS]
+    if not guards or (len(guards) == 1 and changes[0] is guards[0]):
+        return changes
+    if len(guards) > 1:
         raise ValueError("a commit holds at most one guard (Insert or Update)")
-    return ordered
+    return [guards[0], *(change for change in changes if change is not guards[0])]
 
 
 def key_of(collection: Collection, document: Mapping[str, Any]) -> Key:
@@ -45,14 +49,13 @@ def whole_key(collection: Collection, key: Key) -> Key:
 
 def merged_fields(change: Update | Put) -> Mapping[str, Any]:
     """The fields a change sets, of which none may move the document to another key."""
-    collection = change.collection
-    whole_key(collection, change.key)
-    for name, part in zip(collection.key_fields, change.key, strict=True):
-        if change.fields.get(name, part) != part:
-            raise ValueError(f"{collection.name}: a change must not alter the key field {name!r}")
-        if isinstance(change, Update) and name in change.remove:
-            raise ValueError(f"{collection.name}: a change must not remove the key field {name!r}")
-    return change.fields
+    collection, key, fields = change.collection, change.key, change.fields
+    whole_key(collection, key)
+    removed = change.remove if isinstance(change, Update) else ()
+    for name, part in zip(collection.key_fields, key, strict=True):
+        if (name in fields and fields[name] != part) or name in removed:
+            raise ValueError(f"{collection.name}: a change must not touch the key field {name!r}")
+    return fields
 
 
 def key_document(collection: Collection, key: Key) -> Document:

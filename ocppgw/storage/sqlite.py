@@ -133,7 +133,6 @@ def connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, timeout=5.0, cached_statements=512)
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA journal_size_limit = 16777216")
-    db.execute("PRAGMA trusted_schema = OFF")
     return db
 
 
@@ -204,5 +203,5 @@ def _prepare_table(db: sqlite3.Connection, path: Path, table: Table) -> None:
     for name, indexed in wanted.items():
         db.execute(
             f'CREATE INDEX IF NOT EXISTS "{name}" ON "doc:{collection.name}"'
-            f" ({_expression(indexed)}, {keys})"
+            f" ({_expression(indexed)})"
         )

@@ -16,7 +16,6 @@ from ocppgw.storage.base import (
     Delete,
     Ensure,
     Insert,
-    Key,
     Put,
     Update,
 )
@@ -32,7 +31,6 @@ _Fields: TypeAlias = "dict[str, msgspec.Raw]"
 _fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _value_of = msgspec.json.Decoder().decode
 _versions_of = msgspec.json.Decoder(dict[str, int]).decode
-_encode = msgspec.json.Encoder().encode
 
 
 class WriteSession:
@@ -76,7 +74,7 @@ class WriteSession:
                 self._cursor.execute("ROLLBACK")
 
 
-def commit_step(tables: Mapping[str, Table], changes: Iterable[Change]) -> Step:
+def commit_step(tables: Mapping[str, Table], changes: Sequence[Change]) -> Step:
     """A caller's changes, checked and encoded here and now, applied by the step."""
     steps = [_step(tables, change) for change in guard_first(changes)]
 
@@ -114,22 +112,12 @@ def _step(tables: Mapping[str, Table], change: Change) -> Step:
     table = tables.get(change.collection.name)
     if table is None:
         raise ValueError(f"the collection {change.collection.name} was not opened")
-    match change:
-        case Insert(collection, document, commit_id):
-            return _insert(table, key_of(collection, document), document, commit_id)
-        case Ensure(collection, document):
-            return _ensure(table, key_of(collection, document), document)
-        case Update():
-            return _update(table, change)
-        case Put():
-            return _put(table, change)
-        case Delete(collection, key):
-            arguments = whole_key(collection, key)
-            return lambda cursor: cursor.execute(table.delete, arguments)
+    return _STEPS[type(change)](table, change)
 
 
-def _insert(table: Table, key: Key, document: Mapping[str, Any], commit_id: str) -> Step:
-    arguments = (*key, _text(packed(document)), commit_id, None)
+def _insert(table: Table, change: Insert) -> Step:
+    key, commit_id = key_of(change.collection, change.document), change.commit_id
+    arguments = (*key, _text(packed(change.document)), commit_id, None)
 
     def step(cursor: sqlite3.Cursor) -> None:
         if cursor.execute(table.insert, arguments).rowcount:
@@ -142,13 +130,19 @@ def _insert(table: Table, key: Key, document: Mapping[str, Any], commit_id: str)
     return step
 
 
-def _ensure(table: Table, key: Key, document: Mapping[str, Any]) -> Step:
-    arguments = (*key, _text(packed(document)), None, None)
+def _ensure(table: Table, change: Ensure) -> Step:
+    key = key_of(change.collection, change.document)
+    arguments = (*key, _text(packed(change.document)), None, None)
     return lambda cursor: cursor.execute(table.insert, arguments)
 
 
+def _delete(table: Table, change: Delete) -> Step:
+    key = whole_key(change.collection, change.key)
+    return lambda cursor: cursor.execute(table.delete, key)
+
+
 def _update(table: Table, change: Update) -> Step:
-    fields = _raw(merged_fields(change))
+    fields = packed(merged_fields(change))
     present = {name: value for name, value in change.expect.items() if value is not ABSENT}
     expect = packed(present)
     absent = [name for name in change.expect if name not in expect]
@@ -160,14 +154,13 @@ def _update(table: Table, change: Update) -> Step:
         text, _, updated_by, versions = row
         if updated_by == change.commit_id:
             return
-        stored: _Fields = _fields_of(text)
+        stored = _fields_of(text)
         if not _as_expected(stored, expect, absent):
             name = table.collection.name
             raise Conflict(f"{name}: {change.key} is not as expected", document_of(text))
-        for name in change.remove:
-            stored.pop(name, None)
-        stored.update(fields)
-        cursor.execute(table.update, (_text(stored), change.commit_id, versions, *change.key))
+        kept = {name: value for name, value in stored.items() if name not in change.remove}
+        merged = _text({**kept, **fields})
+        cursor.execute(table.update, (merged, change.commit_id, versions, *change.key))
 
     return step
 
@@ -179,30 +172,34 @@ def _as_expected(stored: _Fields, expect: Mapping[str, Any], absent: Iterable[st
 
 
 def _put(table: Table, change: Put) -> Step:
-    fields = _raw(merged_fields(change))
-    start = _raw(key_document(table.collection, change.key))
+    fields = packed(merged_fields(change))
     key, part, version = change.key, change.part, change.version
 
     def step(cursor: sqlite3.Cursor) -> None:
         row = cursor.execute(table.select, key).fetchone()
         if row is None:
-            arguments = (*key, _text({**start, **fields}), None, _text({part: version}))
-            cursor.execute(table.insert, arguments)
+            first = _text({**packed(key_document(table.collection, key)), **fields})
+            cursor.execute(table.insert, (*key, first, None, _text({part: version})))
             return
         text, _, updated_by, kept = row
         versions = _versions_of(kept) if kept else {}
         if part in versions and versions[part] >= version:
             return
         versions[part] = version
-        stored = {**_fields_of(text), **fields}
-        cursor.execute(table.update, (_text(stored), updated_by, _text(versions), *key))
+        merged = _text({**_fields_of(text), **fields})
+        cursor.execute(table.update, (merged, updated_by, _text(versions), *key))
 
     return step
 
 
-def _raw(document: Mapping[str, Any]) -> _Fields:
-    return {name: msgspec.Raw(encoded(value)) for name, value in packed(document).items()}
+_STEPS: dict[type, Callable[[Table, Any], Step]] = {
+    Insert: _insert,
+    Update: _update,
+    Ensure: _ensure,
+    Put: _put,
+    Delete: _delete,
+}
 
 
 def _text(form: Any) -> str:
-    return _encode(form).decode()
+    return encoded(form).decode()
