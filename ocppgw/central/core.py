@@ -1,0 +1,91 @@
+"""What the parts of the central system share, and what the built-in handlers work with."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from ocppgw.central.context import AuthorizeContext
+from ocppgw.central.later import Later
+from ocppgw.central.seldom import Seldom
+from ocppgw.central.settings import CentralSettings
+from ocppgw.central.stations import Stations
+from ocppgw.central.transactions import Transactions
+from ocppgw.central.users import Users
+from ocppgw.clock import Clock
+from ocppgw.ocpp.enums import AuthorizationStatus
+from ocppgw.ocpp.model import IdTagInfo
+from ocppgw.storage.base import Storage, StorageError
+
+LOG = logging.getLogger(__name__)
+
+Authorizer: TypeAlias = Callable[[str, AuthorizeContext], Awaitable[IdTagInfo | None]]
+
+INVALID = IdTagInfo(status=AuthorizationStatus.INVALID)
+
+
+class Core:
+    """Settings, storage, clock, and the parts that know stations, users, transactions."""
+
+    def __init__(
+        self,
+        settings: CentralSettings,
+        storage: Storage,
+        clock: Clock,
+        random: Callable[[int], bytes],
+    ) -> None:
+        self.settings = settings
+        self.storage = storage
+        self.clock = clock
+        self.random = random
+        self.seldom = Seldom(clock)
+        self.authorizers: Sequence[tuple[str, Authorizer]] = ()
+        self._token = random(8).hex()
+        self._commits = itertools.count(1)
+        self._last_stamp = 0
+        self.stations = Stations(
+            settings, storage, clock, stamp=self.stamp, new_commit_id=self.new_commit_id
+        )
+        self.users = Users(settings, storage, clock, self.new_commit_id)
+        self.transactions = Transactions(settings, storage, new_commit_id=self.new_commit_id)
+        self.later = Later(storage, clock, self.stations.unwritten)
+
+    def new_commit_id(self) -> str:
+        """Unique over all processes of all times."""
+        return f"{self._token}-{next(self._commits)}"
+
+    def stamp(self) -> int:
+        """A version for a Put: the time in milliseconds, but always more than the last."""
+        now = int(self.clock.now().timestamp() * 1000)
+        self._last_stamp = max(now, self._last_stamp + 1)
+        return self._last_stamp
+
+    async def authorize(self, id_tag: str, context: AuthorizeContext) -> IdTagInfo:
+        """What the authorizers say, third-party ones first; Invalid if none knows the tag.
+
+        Raises ``StorageError``: while the store is away no tag is called unknown.
+        """
+        for plugin, authorizer in self.authorizers:
+            try:
+                if is_built_in(authorizer):
+                    info = await authorizer(id_tag, context)
+                else:
+                    async with asyncio.timeout(self.settings.handler_deadline):
+                        info = await authorizer(id_tag, context)
+            except StorageError:
+                raise
+            except Exception:
+                if self.seldom(f"authorizer {plugin}"):
+                    LOG.exception("plugin %s: its authorizer failed; the next one is asked", plugin)
+                continue
+            if info is not None:
+                return info
+        return INVALID
+
+
+def is_built_in(function: object) -> bool:
+    """Whether a handler or authorizer is one of ours, which need no deadline."""
+    return str(getattr(function, "__module__", "")).startswith("ocppgw.central.")

@@ -1,0 +1,44 @@
+"""Transaction ids that every process computes alike and nobody can guess."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from hashlib import blake2b
+
+import msgspec
+
+from ocppgw.central.schema import SETTINGS
+from ocppgw.storage.base import Conflict, Insert, Storage
+
+_31_BITS = 0x7FFFFFFF
+_SECRET = "installation"  # noqa: S105 (the name of a document)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def digest(*parts: object) -> str:
+    """A key that is the same for the same parts, and for no others."""
+    return blake2b(_encode(parts), digest_size=16).hexdigest()
+
+
+def transaction_id(secret: bytes, start_key: str, attempt: int) -> int:
+    """31 bits of an HMAC over a start key; above 0 but for one case in 2^31."""
+    mac = hmac.digest(secret, f"{start_key}/{attempt}".encode(), "sha256")
+    return int.from_bytes(mac[:4], "big") & _31_BITS
+
+
+async def installation_secret(
+    storage: Storage, random: Callable[[int], bytes], commit_id: str
+) -> bytes:
+    """The secret of this installation, made at its first start and kept in its store."""
+    document = await storage.get(SETTINGS, (_SECRET,))
+    if document is None:
+        document = {"name": _SECRET, "secret": random(32).hex()}
+        try:
+            await storage.commit(Insert(SETTINGS, document, commit_id))
+        except Conflict as conflict:
+            if conflict.current is None:
+                raise
+            document = conflict.current  # another process of ours was first
+    return bytes.fromhex(document["secret"])

@@ -1,0 +1,85 @@
+"""Meter values: stored as they came, one document a request, and read for their energy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from ocppgw.central.ids import digest
+from ocppgw.central.plausible import clock_fault
+from ocppgw.central.schema import METERVALUES
+from ocppgw.ocpp.enums import Measurand, UnitOfMeasure, ValueFormat
+from ocppgw.ocpp.model import MeterValue, SampledValue
+from ocppgw.storage.base import Document, Ensure
+
+_ENERGY = (None, Measurand.ENERGY_ACTIVE_IMPORT_REGISTER)
+_FACTORS: dict[object, int] = {None: 1, UnitOfMeasure.WH: 1, UnitOfMeasure.KWH: 1000}
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(tuple[MeterValue, ...]).decode
+
+
+def document(
+    identity: str,
+    connector_id: int,
+    *,
+    given: int | None,
+    belongs_to: int | None,
+    values: Sequence[MeterValue],
+    received_at: datetime,
+    clock_tolerance: float,
+) -> Ensure:
+    """The change that stores a request's values; the same request again changes nothing.
+
+    ``given`` is the transaction id as sent, ``belongs_to`` the transaction found for it.
+    """
+    samples = _encode(values).decode()
+    stored: Document = {
+        "id": digest("values", identity, connector_id, given, samples),
+        "chargeBoxIdentity": identity,
+        "connectorId": connector_id,
+        "timestamp": values[0].timestamp,
+        "receivedAt": received_at,
+        "samples": samples,
+    }
+    if belongs_to is not None:
+        stored["transactionId"] = belongs_to
+    energy = energy_register(values)
+    if energy is not None:
+        stored["value"] = energy
+    fault = clock_fault(values[0].timestamp, received_at, clock_tolerance)
+    if fault is not None:
+        stored["suspect"] = [fault]
+    return Ensure(METERVALUES, stored)
+
+
+def samples_of(stored: Document) -> tuple[MeterValue, ...]:
+    """The values of a stored document, typed again."""
+    return _decode(stored["samples"])
+
+
+def energy_register(values: Sequence[MeterValue]) -> float | None:
+    """The newest reading of the active import register, in Wh; ``None`` if there is none."""
+    for value in reversed(values):
+        for sample in reversed(value.sampled_value):
+            if sample.measurand in _ENERGY and sample.phase is None:
+                reading = _wh(sample)
+                if reading is not None:
+                    return reading
+    return None
+
+
+def _wh(sample: SampledValue) -> float | None:
+    factor = _FACTORS.get(sample.unit)
+    if factor is None or sample.format not in (None, ValueFormat.RAW):
+        return None
+    try:
+        reading = float(sample.value) * factor
+    except ValueError:
+        return None  # kept as the text it is (Q22)
+    if not math.isfinite(reading):
+        return None
+    return int(reading) if reading.is_integer() and abs(reading) < 2**53 else reading

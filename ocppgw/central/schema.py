@@ -1,0 +1,58 @@
+"""What the central system stores. Names and fields of the original are kept (O-12)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ocppgw.storage.base import Collection
+
+STATION = Collection("station", ("chargeBoxIdentity",), indexes=("registration",))
+"""O-12 ``station``: chargeBoxIdentity, endpoint, chargePointVendor, chargePointModel, the
+serial numbers, firmwareVersion, iccid, imsi, meterType, meterSerialNumber, status,
+consumption (Wh), connectors [{id, status, consumption}]. Ours: registration, ocppVersion,
+firstSeen, lastBoot, lastSeen, diagnosticsStatus, firmwareStatus. ``connectors`` and what is
+summed up from them is a copy for readers, some seconds late; the truth is CONNECTOR."""
+
+CONNECTOR = Collection("connector", ("chargeBoxIdentity", "id"))
+"""One connector of a station: status (as shown), reported (as the station said last),
+errorCode, info, vendorErrorCode, statusAt, consumption (Wh), consumptionAt."""
+
+NOTIFICATION = Collection(
+    "notification",
+    ("id",),
+    indexes=("unread", "receivedAt", "station.chargeBoxIdentity"),
+    retention_field="receivedAt",
+    retention=timedelta(days=90),
+)
+"""O-12 ``notification``: unread, connectorId, status, errorCode, timestamp, type, text,
+station {endpoint, chargeBoxIdentity}. Ours: id, receivedAt, info, vendorId, vendorErrorCode."""
+
+METERVALUES = Collection(
+    "metervalues",
+    ("id",),
+    indexes=("chargeBoxIdentity", "transactionId"),
+    retention_field="receivedAt",
+    retention=timedelta(days=400),
+)
+"""O-12 ``metervalues``: chargeBoxIdentity, connectorId, value (energy register in Wh),
+timestamp. Ours: id, transactionId, receivedAt, samples (JSON of the request's values)."""
+
+USERS = Collection("users", ("idTagKey",))
+"""O-12 ``users``: idTag, name and free fields. Ours: idTagKey (the tag casefolded), status,
+expiryDate, parentIdTag, removed."""
+
+TRANSACTION = Collection(
+    "transaction",
+    ("transactionId",),
+    indexes=("chargeBoxIdentity", "state", "startKey", "stopKey", "receivedAt"),
+)
+"""O-12 ``transaction``: idTag, transactionId, chargeBoxIdentity, connectorId, meterStart,
+reservationId, timestamp (of the start). Ours: state ("active", "stopped", or "unstarted" for
+a stop whose start is not known), startKey, attempt, authorization, receivedAt, lastMeter,
+lastMeterAt, stopKey, stopTimestamp, stopReceivedAt, stopIdTag, meterStop, reason, energy (Wh),
+suspect (a list of sentences)."""
+
+SETTINGS = Collection("settings", ("name",))
+"""What this installation made for itself: the secret behind its transaction ids."""
+
+COLLECTIONS = (STATION, CONNECTOR, NOTIFICATION, METERVALUES, USERS, TRANSACTION, SETTINGS)
