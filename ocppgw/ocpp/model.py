@@ -38,7 +38,7 @@ class IdTagInfo(msgspec.Struct, frozen=True, kw_only=True):
     parent_id_tag: str | None = None
 
 
-class SampledValue(msgspec.Struct, frozen=True, kw_only=True):
+class SampledValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One value; absent qualifiers mean the defaults of the specification
     (Sample.Periodic, Raw, Energy.Active.Import.Register, Outlet, Wh)."""
 
