@@ -8,6 +8,7 @@ Q15 to Q18 and Q22 ask, and says each time what it forgave.
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -26,6 +27,10 @@ Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml's type has no public 
 Decode: TypeAlias = Callable[[Element, Warnings], Any]
 Read: TypeAlias = Callable[[str, Warnings], Any]
 Take: TypeAlias = Callable[[Element, dict[str, Any], Warnings], None]
+
+
+# its stubs allow for bytes, which lxml gives for attributes that were set as bytes only
+items = cast("Callable[[Element], list[tuple[str, str]]]", Element.items)
 
 
 def local_name(tag: object) -> str:
@@ -173,11 +178,12 @@ def _take_group(field: Field, kind: Group, place: str, namespace: str) -> Take:
     decode = decoder(kind, namespace)
     store = _store(field, place)
     spare = field.spare
+    has_children = all(f.place is Place.ELEMENT for f in kind.fields)
     # <transactionData/> is a valid, empty one; <idTagInfo/> can only mean that there is none
-    empty_is_absent = any(f.mandatory and f.place is Place.ELEMENT for f in kind.fields)
+    empty_is_absent = any(f.mandatory for f in kind.fields)
 
     def take(child: Element, values: dict[str, Any], warnings: Warnings) -> None:
-        if not len(child) and (empty_is_absent or _is_nil(child)):
+        if has_children and not len(child) and (empty_is_absent or _is_nil(child)):
             return
         try:
             value = decode(child, warnings)
@@ -193,7 +199,7 @@ def _take_group(field: Field, kind: Group, place: str, namespace: str) -> Take:
 
 def _is_nil(element: Element) -> bool:
     """Whether xsi:nil stands there, also with its prefix undeclared (Q14)."""
-    return any(local_name(k) == "nil" and v.lower() in ("true", "1") for k, v in element.items())
+    return any(local_name(k) == "nil" and v.lower() in ("true", "1") for k, v in items(element))
 
 
 def _inner_xml(element: Element) -> str:
@@ -206,22 +212,26 @@ def _inner_xml(element: Element) -> str:
 def _content_decoder(group: Group, content: Field) -> Decode:
     """An element with text and attributes: the ``value`` of 1.5."""
     where = group.name or group.model.__name__
-    attributes: dict[str, tuple[str, Read]] = {
-        f.wire: (f.attribute, _reader(f.type, f"{where}.{f.wire}"))
+    attributes: dict[str, tuple[str, dict[str, Enum], Read]] = {
+        f.wire: (f.attribute, f.type.meaning(), _choice_reader(f.type, f"{where}.{f.wire}"))
         for f in group.fields
-        if f.place is Place.ATTRIBUTE
+        if isinstance(f.type, Choice)
     }
     attribute, model = content.attribute, group.model
 
     def decode(element: Element, warnings: Warnings) -> Any:
         text = element.text
         values: dict[str, Any] = {attribute: text.strip() if text else ""}
-        for name, raw in cast("list[tuple[str, str]]", element.items()):
+        for name, raw in items(element):
             known = attributes.get(name) or attributes.get(local_name(name).lower())
             if known is None:
                 warn(warnings, f"{where} has an unknown attribute {quote(name)}")
+                continue
+            member = known[1].get(raw)
+            if member is not None:
+                values[known[0]] = member
             elif word := raw.strip():
-                values[known[0]] = known[1](word, warnings)
+                values[known[0]] = known[2](word, warnings)
         return model(**values)
 
     return decode

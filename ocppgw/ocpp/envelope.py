@@ -10,7 +10,7 @@ import re
 
 from lxml import etree
 
-from ocppgw.ocpp.decode import Element, local_name
+from ocppgw.ocpp.decode import Element, items, local_name
 from ocppgw.ocpp.faults import ADDRESSING, ADDRESSING_2004, PREFIX, SOAP_11, SOAP_12, Wire
 from ocppgw.ocpp.scalars import quote, warn
 
@@ -41,16 +41,17 @@ _ROOT = re.compile(rb"<[A-Za-z_:\x80-\xff]")
 _UNDECLARED_PREFIX = etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE
 _OUR_PREFIXES = frozenset({"soap", "wsa"})
 
-# the headers we read, by local name in lower case
-_ACTION, _MESSAGE_ID, _TO = "action", "messageid", "to"
-_ADDRESSES = frozenset({"from", "replyto"})
-_ADDRESSING = frozenset({_ACTION, _MESSAGE_ID, _TO, "relatesto", "faultto"}) | _ADDRESSES
 _IDENTITY = "chargeboxidentity"
+_ADDRESSES = frozenset({"from", "replyto"})
+
+
+_UNDERSTOOD = frozenset({"action", "messageid", "to", "relatesto", "faultto"}) | _ADDRESSES
 _NAMES = {
     f"{{{namespace}}}{name}": name.lower()
     for namespace in (ADDRESSING, ADDRESSING_2004)
     for name in ("Action", "MessageID", "To", "From", "ReplyTo", "FaultTo", "RelatesTo")
 }
+_USUAL = f"{{{ADDRESSING}}}"
 
 
 class Envelope:
@@ -89,11 +90,11 @@ class Envelope:
             from_address = reply_to
         prefix = PREFIX if self.payload is None else self.payload.prefix or ""
         return Wire(
-            message_id=headers.get(_MESSAGE_ID),
-            action=headers.get(_ACTION),
+            message_id=headers.get("messageid"),
+            action=headers.get("action"),
             from_address=from_address,
             reply_to=reply_to,
-            to=headers.get(_TO),
+            to=headers.get("to"),
             soap=self.soap,
             addressing=self.addressing,
             namespace=namespace,
@@ -210,17 +211,17 @@ def _read(root: Element, warnings: list[str]) -> Envelope:
 def _read_header(envelope: Envelope, header: Element) -> None:
     tag = str(header.tag)
     name = _NAMES.get(tag) or local_name(tag).lower()
-    if name in _ADDRESSING:
+    if name in _UNDERSTOOD:
         text = _address(header) if name in _ADDRESSES else (header.text or "").strip()
         if text:
             envelope.headers[name] = text  # of several the last (Q23)
-        if tag[0] == "{" and not tag.startswith(f"{{{ADDRESSING}}}") and "/addressing" in tag:
+        if not tag.startswith(_USUAL) and "/addressing" in tag:
             envelope.addressing = tag[1 : tag.rfind("}")]  # answered in kind (Q11)
     elif name == _IDENTITY:
         if text := (header.text or "").strip():
             envelope.identities.append(text)
             envelope.identity_namespace = tag[1 : tag.rfind("}")]
-    elif any(local_name(k) == "mustUnderstand" and v in ("1", "true") for k, v in header.items()):
+    elif any(local_name(k) == "mustUnderstand" and v in ("1", "true") for k, v in items(header)):
         warn(envelope.warnings, f"a header that must be understood is not: {quote(tag)} (Q13)")
 
 

@@ -158,19 +158,21 @@ def encode_call(
     return envelope_text(wire, identity, headers, body)
 
 
-def encode_reply(call: Call, response: Response) -> bytes:
+def encode_reply(call: Call, response: Response, *, message_id: str | None = None) -> bytes:
     """The answer to a call, in the dialect of the call.
 
-    Raises ValueError if a value does not fit its type.
+    Without ``message_id`` it gets one that is made of the call and the answer. Raises
+    ValueError if a value does not fit its type.
     """
     wire, operation = call.wire, call.operation
     direction = operation.direction
     body = wires.encoder(call.version, direction, operation.response, wire.prefix)(response)
-    headers = _reply_headers(wire, f"/{operation.name}Response", call.identity, body)
+    action = f"/{operation.name}Response"
+    headers = _reply_headers(wire, action, message_id or _reply_id(wire, call.identity, body))
     return envelope_text(wire, call.identity, headers, body)
 
 
-def encode_fault(fault: Fault, direction: Direction) -> bytes:
+def encode_fault(fault: Fault, direction: Direction, *, message_id: str | None = None) -> bytes:
     """A fault, in the dialect of the request it answers as far as that is known."""
     wire = fault.wire or Wire()
     if wire.namespace is None:
@@ -178,7 +180,8 @@ def encode_fault(fault: Fault, direction: Direction) -> bytes:
     body = write_fault(fault, wire)
     operation = f"/{wire.operation}Response" if wire.operation else ""
     action = operation or f"{wire.addressing}/soap/fault"
-    headers = _reply_headers(wire, action, fault.identity or "", body)
+    message_id = message_id or _reply_id(wire, fault.identity, body)
+    headers = _reply_headers(wire, action, message_id)
     return envelope_text(wire, fault.identity, headers, body)
 
 
@@ -218,16 +221,16 @@ def decode_reply(
     return response
 
 
-def _reply_headers(wire: Wire, action: str, identity: str, body: str) -> str:
+def _reply_headers(wire: Wire, action: str, message_id: str) -> str:
     return (
         header("Action", action)
-        + header("MessageID", _reply_id(wire, identity, body))
+        + header("MessageID", message_id)
         + header("RelatesTo", wire.message_id or f"{wire.addressing}/unspecified")
         + header("To", anonymous(wire.addressing))
     )
 
 
-def _reply_id(wire: Wire, identity: str, body: str) -> str:
+def _reply_id(wire: Wire, identity: str | None, body: str) -> str:
     """A UUID made of the request's id and the answer (RFC 9562, version 8): no randomness here."""
     seed = f"{identity}\n{wire.message_id}\n{body}"
     x = blake2b(seed.encode("utf-8", "replace"), digest_size=16).hexdigest()
