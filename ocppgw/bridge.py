@@ -19,8 +19,8 @@ from twisted.python.failure import Failure
 T = TypeVar("T")
 
 
-def later(coroutine: Coroutine[Any, Any, T]) -> Deferred[T]:
-    """Runs a coroutine as an asyncio task; the Deferred fires with its result.
+def later(coroutine: Coroutine[Any, Any, T] | asyncio.Task[T]) -> Deferred[T]:
+    """Runs a coroutine as an asyncio task; the Deferred fires with its (or a task's) result.
 
     Cancelling the Deferred cancels the task.
     """

@@ -23,28 +23,28 @@ _TWISTED_LEVELS = (
 )
 
 
-def to_console(level: str) -> None:
-    """Everything to standard error, one line each; Twisted's included."""
+def to_console() -> None:
+    """Everything to standard error, a line each; Twisted's included."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Lines())
-    _use(handler, level)
+    logging.getLogger().handlers[:] = [handler]
     twisted = cast("ILogObserver", STDLibLogObserver(name="twisted"))
     globalLogBeginner.beginLoggingTo([twisted], redirectStandardIO=False, discardBuffer=True)
+    set_level("info")
 
 
-def to_twisted(level: str) -> None:
-    """Everything into Twisted's log, which twistd has set up."""
-    _use(TwistedHandler(), level)
+def to_twisted() -> None:
+    """Everything into Twisted's log, which twistd sets up."""
+    logging.getLogger().handlers[:] = [TwistedHandler()]
+    set_level("info")
 
 
-def _use(handler: logging.Handler, level: str) -> None:
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel("INFO" if level == "xml" else level.upper())
+def set_level(level: str) -> None:
+    """The least important lines to write: a level of the configuration file."""
+    logging.getLogger().setLevel("INFO" if level == "xml" else level.upper())
     logging.getLogger(XML).setLevel(logging.DEBUG if level in ("xml", "debug") else logging.INFO)
-    quiet = logging.DEBUG if level == "debug" else logging.WARNING
     for name in ("twisted", "asyncio"):
-        logging.getLogger(name).setLevel(quiet)
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
     logging.captureWarnings(True)
 
 

@@ -38,6 +38,10 @@ class Observers:
     def __init__(self, observers: Sequence[tuple[str, Observer]], *, limit: int = QUEUE) -> None:
         self._pumps: list[Pump] = [_pump(name, observer, limit) for name, observer in observers]
 
+    def __bool__(self) -> bool:
+        """Whether anybody looks."""
+        return bool(self._pumps)
+
     def __call__(self, observed: Observed) -> None:
         for pump in self._pumps:
             pump.put(observed)

@@ -15,9 +15,10 @@ FILE = click.Path(path_type=Path)
 def check(file: Path) -> None:
     """Check a configuration FILE and everything it names; start nothing."""
     from ocppgw import config, gateway
+    from ocppgw.clock import SystemClock
 
     configuration, plugins = config.load(file)
-    gateway.open_drivers(configuration, plugins)
+    gateway.open_drivers(configuration, plugins, SystemClock())
     settings = configuration.settings
     parts = ["a central system"] if settings.central_system is not None else []
     parts += [f"charge box {box.identity}" for box in settings.charge_boxes]

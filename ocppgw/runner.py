@@ -1,0 +1,107 @@
+"""Runs the gateway as a process: in the foreground, or as a daemon by twistd's machinery."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.application import service
+from twisted.internet import asyncioreactor
+from twisted.internet.base import ReactorBase
+from twisted.scripts._twistd_unix import ServerOptions, UnixApplicationRunner
+
+from ocppgw import logs
+from ocppgw.errors import UserError
+from ocppgw.service import GatewayService
+
+
+def install_reactor() -> ReactorBase:
+    """Makes Twisted run on asyncio; must come before anything imports the reactor."""
+    if "twisted.internet.reactor" not in sys.modules:
+        asyncioreactor.install(asyncio.new_event_loop())
+    from twisted.internet import reactor
+
+    if not isinstance(reactor, asyncioreactor.AsyncioSelectorReactor):
+        raise UserError(
+            f"the gateway needs Twisted's asyncio reactor, but {type(reactor).__name__} is"
+            " installed; with twistd, add --reactor=asyncio"
+        )
+    return cast("ReactorBase", reactor)
+
+
+def make_service(file: Path) -> GatewayService:
+    """The service of a configuration file; raises ``UserError`` if anything is wrong with it."""
+    reactor = install_reactor()
+    from ocppgw import config, gateway  # plugins may import the reactor, so not before
+
+    configuration, plugins = config.load(file)
+    logs.set_level(configuration.settings.logging.level)
+    return GatewayService(gateway.Gateway(configuration, plugins, reactor), reactor)
+
+
+def foreground(file: Path) -> int:
+    """Runs until SIGTERM or SIGINT; the exit code."""
+    logs.to_console()
+    reactor = install_reactor()
+    gateway = make_service(file)
+    gateway.privilegedStartService()
+    gateway.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", gateway.stopService)
+    reactor.run()
+    return gateway.exit_code
+
+
+def background(file: Path, *, pid_file: Path, log_file: Path) -> int:
+    """Runs as a daemon; returns in the parent when the ports are bound, with its exit code."""
+    logs.to_twisted()
+    gateway = make_service(file)
+    options: Any = DaemonOptions()
+    options.parseOptions(
+        ["--pidfile", str(pid_file.absolute()), "--logfile", str(log_file.absolute())]
+    )
+    Daemon(options, gateway).run()
+    return gateway.exit_code
+
+
+class DaemonOptions(ServerOptions):
+    """twistd's options, without its search for service makers: we have ours."""
+
+    subCommands: list[Any] = []  # noqa: N815, RUF012  Twisted's name
+
+
+class Daemon(UnixApplicationRunner):
+    """twistd's runner with our service, telling in whole sentences why it did not start."""
+
+    def __init__(self, options: ServerOptions, gateway: GatewayService) -> None:
+        super().__init__(options)
+        self._gateway = gateway
+
+    def preApplication(self) -> None:  # noqa: N802  Twisted's name
+        try:
+            super().preApplication()
+        except SystemExit as error:
+            raise UserError(
+                f"{self.config['pidfile']}: a gateway runs already with this pid file;"
+                " stop it, or name other files with --pid-file and --log-file"
+            ) from error
+
+    def createOrGetApplication(self) -> Any:  # noqa: N802  Twisted's name
+        application = service.Application("ocppgw")
+        self._gateway.setServiceParent(service.IServiceCollection(application))
+        return application
+
+    def _formatChildException(self, exception: Exception) -> bytes:  # noqa: N802
+        return f"1 {exception}".encode()
+
+    def _waitForStart(self, readPipe: int) -> int:  # noqa: N802, N803
+        said = b""
+        while chunk := os.read(readPipe, 4096):
+            said += chunk
+        if said == b"0":
+            return 0
+        sentence = said[2:].decode() or "the daemon ended while it started; its log says more"
+        sys.__stderr__.write(sentence + "\n")  # type: ignore[union-attr]
+        return 1
