@@ -11,6 +11,9 @@ from msgspec import Meta, Struct, field
 from ocppgw.ocpp.enums import Measurand
 
 Seconds = Annotated[float, Meta(gt=0)]
+Text20 = Annotated[str, Meta(max_length=20)]
+Text25 = Annotated[str, Meta(max_length=25)]
+Text50 = Annotated[str, Meta(max_length=50)]
 
 O37_MEASURANDS = (
     Measurand.ENERGY_ACTIVE_IMPORT_REGISTER,
@@ -121,22 +124,20 @@ class ChargeBoxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         str, Meta(max_length=20, description="chargePointModel, unless the PLC says.")
     ] = "PLC"
     serial_number: Annotated[
-        str | None,
-        Meta(max_length=25, description="chargePointSerialNumber, unless the PLC says."),
+        Text25 | None,
+        Meta(description="chargePointSerialNumber, unless the PLC says."),
     ] = None
     charge_box_serial_number: Annotated[
-        str | None, Meta(max_length=25, description="chargeBoxSerialNumber.")
+        Text25 | None, Meta(description="chargeBoxSerialNumber.")
     ] = None
     firmware_version: Annotated[
-        str | None, Meta(max_length=50, description="firmwareVersion, unless the PLC says.")
+        Text50 | None, Meta(description="firmwareVersion, unless the PLC says.")
     ] = None
-    iccid: Annotated[str | None, Meta(max_length=20, description="Of the modem's SIM.")] = None
-    imsi: Annotated[str | None, Meta(max_length=20, description="Of the modem's SIM.")] = None
-    meter_type: Annotated[
-        str | None, Meta(max_length=25, description="meterType, unless the PLC says.")
-    ] = None
+    iccid: Annotated[Text20 | None, Meta(description="Of the modem's SIM.")] = None
+    imsi: Annotated[Text20 | None, Meta(description="Of the modem's SIM.")] = None
+    meter_type: Annotated[Text25 | None, Meta(description="meterType, unless the PLC says.")] = None
     meter_serial_number: Annotated[
-        str | None, Meta(max_length=25, description="meterSerialNumber, unless the PLC says.")
+        Text25 | None, Meta(description="meterSerialNumber, unless the PLC says.")
     ] = None
     boot_retry: Annotated[
         Seconds,

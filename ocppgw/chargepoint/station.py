@@ -53,7 +53,7 @@ class EventLog:
             for document in await storage.find(LAST_EVENTS, {"box": box})
         }
         noted = await storage.get(PLC_NOTES, (box,))
-        self.notes = noted["notes"] if noted else {}
+        self.notes = {note["name"]: note["text"] for note in noted["notes"]} if noted else {}
 
     def knows(self, event: Event) -> bool:
         return self._last.get(_place(event)) == event.event_id
@@ -83,8 +83,10 @@ class EventLog:
         return Update(LAST_EVENTS, key, fields, expect={"event_id": before}, commit_id=commit_id)
 
     def _noted(self, notes: dict[str, str]) -> Projection:
+        """A list, since names of notes are the driver's and names of fields are not free."""
+        listed = [{"name": name, "text": text} for name, text in sorted(notes.items())]
         key = (self._ledger.box,)
-        return Put(PLC_NOTES, key, {"notes": notes}, version=self._ledger.number())
+        return Put(PLC_NOTES, key, {"notes": listed}, version=self._ledger.number())
 
     def _remember(self, notes: dict[str, str]) -> None:
         self.notes = notes
