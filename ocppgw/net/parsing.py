@@ -12,6 +12,7 @@ import msgspec
 
 from ocppgw.net import coding
 from ocppgw.net.base import HttpRequest
+from ocppgw.net.headers import merged
 from ocppgw.net.settings import HttpLimits
 
 IDLE: Final = 0
@@ -123,7 +124,7 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         self.stage = BODY
-        headers = self._merged()
+        headers = merged(self._headers)
         self.problem = self._objection(headers)
         if self.problem is not None:
             raise _StopParsing
@@ -148,7 +149,7 @@ class RequestParser:
         target, path, query = split_target(self._url)
         http_10 = self._parser.get_http_version() == "1.0"
         keep_alive = self._parser.should_keep_alive()
-        headers = self._merged()
+        headers = merged(self._headers)
         if http_10 and b"transfer-encoding" in headers:
             keep_alive = False  # RFC 9112 6.1: nobody knows what stood between us and the client
         self._last = not keep_alive
@@ -164,14 +165,6 @@ class RequestParser:
         self.ready.append(Incoming(request, keep_alive, http_10, self._coding))
 
     # what the callbacks are made of
-
-    def _merged(self) -> dict[bytes, bytes]:
-        merged = dict(self._headers)
-        if len(merged) != len(self._headers):
-            merged = {}
-            for name, value in self._headers:
-                merged[name] = merged[name] + b", " + value if name in merged else value
-        return merged
 
     def _objection(self, headers: dict[bytes, bytes]) -> Problem | None:
         """What speaks against a request once its headers are there."""

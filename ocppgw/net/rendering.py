@@ -8,6 +8,7 @@ from email.utils import formatdate
 
 from ocppgw.net import coding
 from ocppgw.net.base import HttpResponse
+from ocppgw.net.headers import line
 from ocppgw.net.parsing import Incoming, Problem
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -62,7 +63,7 @@ def _whole(
     head_only: bool,
 ) -> bytes:
     head = _start(status, content_type if body else b"")
-    extra = b"".join([_line(name, value) for name, value in headers]) if headers else b""
+    extra = b"".join([line(name, value) for name, value in headers]) if headers else b""
     if status == http.HTTPStatus.NO_CONTENT or status == http.HTTPStatus.NOT_MODIFIED:
         return b"%bDate: %b\r\n%b%b\r\n" % (head, date, extra, connection)
     length = len(body)
@@ -78,14 +79,8 @@ def _start(status: int, content_type: bytes) -> bytes:
         reason = http.HTTPStatus(status).phrase.encode("ascii")
     except ValueError:
         reason = b"Status"
-    line = b"HTTP/1.1 %d %b\r\n" % (status, reason)
-    return line + _line(b"Content-Type", content_type) if content_type else line
-
-
-def _line(name: bytes, value: bytes) -> bytes:
-    if b"\r" in value or b"\n" in value or b"\r" in name or b"\n" in name:
-        raise ValueError(f"a line break in the header {name!r}: {value!r}")
-    return b"%b: %b\r\n" % (name, value)
+    first = b"HTTP/1.1 %d %b\r\n" % (status, reason)
+    return first + line(b"Content-Type", content_type) if content_type else first
 
 
 def _has(headers: tuple[tuple[bytes, bytes], ...], wanted: bytes) -> bool:
