@@ -25,7 +25,7 @@ from ocppgw.storage.base import (
 from ocppgw.storage.checks import whole_key
 from ocppgw.storage.failures import failure
 from ocppgw.storage.group import GroupThread
-from ocppgw.storage.reader import Query, ReadSession, by_key, matching
+from ocppgw.storage.reader import Find, ReadSession, by_key, matching
 from ocppgw.storage.sqlite import FileLock, Table, connect, create_private, prepare, table_of
 from ocppgw.storage.values import packed_value
 from ocppgw.storage.writer import Step, WriteSession, commit_step, prune_some, reserve_numbers
@@ -55,7 +55,7 @@ class FileStorage(Storage):
         self._writer: GroupThread[Step] = GroupThread(
             f"{path.name} writer", partial(_open_writer, path, self._tables.values())
         )
-        self._reader: GroupThread[Query] = GroupThread(
+        self._reader: GroupThread[Find] = GroupThread(
             f"{path.name} reader", partial(_open_reader, path)
         )
         self._numbers: dict[str, range] = {}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from ocppgw.storage.base import ABSENT, Document, Key
 from ocppgw.storage.checks import bounds, declared, value_at
 from ocppgw.storage.sqlite import Table
 from ocppgw.storage.values import document_of, packed_value
 from ocppgw.storage.writer import Failure
-
-Query: TypeAlias = "Callable[[sqlite3.Connection], list[Document]]"
 
 
 class ReadSession:
@@ -23,21 +23,28 @@ class ReadSession:
         self._failure = failure
         self.close = db.close
 
-    def run(self, jobs: Sequence[Query]) -> list[Any]:
+    def run(self, jobs: Sequence[Find]) -> list[Any]:
         return [self._one(job) for job in jobs]
 
-    def _one(self, job: Query) -> Any:
+    def _one(self, job: Find) -> Any:
         try:
             return job(self._db)
         except Exception as error:  # noqa: BLE001 (becomes its caller's error)
             return self._failure(error)
 
 
-def by_key(table: Table, key: Key) -> Query:
-    def query(db: sqlite3.Connection) -> list[Document]:
-        return [document_of(row[0]) for row in db.execute(table.select, key)]
+class Find(msgspec.Struct, frozen=True):
+    """A query: a statement whose rows begin with a document."""
 
-    return query
+    statement: str
+    values: Sequence[Any]
+
+    def __call__(self, db: sqlite3.Connection) -> list[Document]:
+        return [document_of(row[0]) for row in db.execute(self.statement, self.values)]
+
+
+def by_key(table: Table, key: Key) -> Find:
+    return Find(table.select, key)
 
 
 def matching(
@@ -48,12 +55,13 @@ def matching(
     descending: bool,
     limit: int | None,
     after: Document | None,
-) -> Query:
+) -> Find:
     """The query of ``Storage.find``; ValueError for what it may not ask."""
-    clauses, values = _conditions(table, where)
-    columns = table.key_columns
-    if order_by is not None:
-        columns = [table.column(declared(table.collection, order_by)), *columns]
+    order = [table.column(declared(table.collection, order_by))] if order_by else []
+    # A page in key order under one first key part (a queue's head) is a walk along the
+    # key. SQLite would rather take any index there is and sort all that it finds.
+    walk = not order and limit is not None and table.collection.key_fields[0] in where
+    clauses, values = _conditions(table, where, unindexed="+" if walk else "")
     if after is not None:
         clause, bound = _beyond(table, order_by, after, descending=descending)
         clauses.append(clause)
@@ -62,22 +70,24 @@ def matching(
     statement = table.source
     if clauses:
         statement += f" WHERE {' AND '.join(clauses)}"
-    statement += f" ORDER BY {', '.join(column + direction for column in columns)}"
+    columns = [column + direction for column in (*order, *table.key_columns)]
+    statement += f" ORDER BY {', '.join(columns)}"
     if limit is not None:
         statement += " LIMIT ?"
         values.append(limit)
-
-    def query(db: sqlite3.Connection) -> list[Document]:
-        return [document_of(row[0]) for row in db.execute(statement, values)]
-
-    return query
+    return Find(statement, values)
 
 
-def _conditions(table: Table, where: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
+def _conditions(
+    table: Table, where: Mapping[str, Any], *, unindexed: str
+) -> tuple[list[str], list[Any]]:
+    """``unindexed`` goes before what is no key column, to keep SQLite from its index."""
     clauses: list[str] = []
     values: list[Any] = []
     for path, wanted in where.items():
         column = table.column(declared(table.collection, path))
+        if path not in table.collection.key_fields:
+            column = unindexed + column
         if wanted is ABSENT:
             clauses.append(f"{column} IS NULL")
             continue

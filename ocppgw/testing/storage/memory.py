@@ -219,6 +219,11 @@ def _test(path: str, wanted: Any) -> Callable[[Document], bool]:
 
     def test(document: Document) -> bool:
         value = value_at(document, path)
-        return value is not ABSENT and all(c(value, b) for c, b in comparisons)
+        return all(_kind(value) is _kind(b) and compare(value, b) for compare, b in comparisons)
 
     return test
+
+
+def _kind(value: Any) -> type:
+    """What kinds of value can be compared: numbers with each other, else like with like."""
+    return float if isinstance(value, (bool, int, float)) else type(value)
