@@ -85,11 +85,10 @@ class UserSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         UserStatus.ACCEPTED
     )
     expiry_date: Annotated[
-        datetime | None,
+        Annotated[datetime, Meta(tz=True)] | None,
         Meta(
             description="From then on the tag is answered Expired. Left out: valid, and told"
-            " to stations with an expiry date `authorization_days` ahead.",
-            tz=True,
+            " to stations with an expiry date `authorization_days` ahead."
         ),
     ] = None
     parent_id_tag: Annotated[
