@@ -51,7 +51,7 @@ class Exchange:
     def __init__(self) -> None:
         self.phase = Phase.CLEARING
         self._lowered = False
-        self._outcome = Do.DONE
+        self.outcome = Do.DONE
         self._quiet = 0
 
     def step(self, answer: Answer, *, expired: bool, settled: bool = False) -> Do:
@@ -65,7 +65,7 @@ class Exchange:
         if self.phase is Phase.ASKED:
             return self._asked(answer, expired)
         if self.phase is Phase.SETTLING:
-            return self._outcome if answer is Answer.IDLE or settled else Do.WAIT
+            return self.outcome if answer is Answer.IDLE or settled else Do.WAIT
         return self._withdraw(answer)
 
     def _clear(self, answer: Answer, expired: bool) -> Do:
@@ -81,7 +81,7 @@ class Exchange:
 
     def _asked(self, answer: Answer, expired: bool) -> Do:
         if answer in (Answer.ACCEPTED, Answer.REFUSED):
-            self._outcome = Do.DONE if answer is Answer.ACCEPTED else Do.REFUSED
+            self.outcome = Do.DONE if answer is Answer.ACCEPTED else Do.REFUSED
             self.phase = Phase.SETTLING
             return Do.LOWER
         if expired:

@@ -20,6 +20,7 @@ from ocppgw_modbus.bound import (
     FieldTarget,
     Point,
 )
+from ocppgw_modbus.codec import Unfit, encode
 from ocppgw_modbus.points import PlacedPoint, place
 from ocppgw_modbus.problems import near_miss
 from ocppgw_modbus.spec import (
@@ -102,6 +103,8 @@ def _cyclic(spec: MapSpec, station: _Section) -> tuple[BoundCyclic, ...]:
     for index, one in enumerate(spec.cyclic):
         point = station.point(one.register, ("cyclic", index, "register"), written=True)
         if point is not None:
+            for value in one.values:
+                station.fits(point, value, ("cyclic", index, "values"))
             bound.append(
                 BoundCyclic(
                     register=point, every=one.every, values=tuple(one.values), unless=one.unless
@@ -150,6 +153,15 @@ class _Section:
         elif written and point.write is None:
             self.problem(keys, f"{name!r} is written here, but its register says no `write`")
         return point
+
+    def fits(self, point: Point | None, value: float, keys: tuple[str | int, ...]) -> None:
+        """Notes a problem if a value of the map cannot be written to its register."""
+        if point is None:
+            return
+        try:
+            encode(point, value)
+        except Unfit as unfit:
+            self.problem(keys, f"{point.name} cannot say it: {unfit}")
 
     def statuses(self) -> Iterable[BoundStatus]:
         spec = self.spec.status
@@ -248,6 +260,8 @@ class _Section:
             point = self.point(register, (*keys, "fields", field.value))
             if point is not None:
                 fields[field] = point
+        for key, value in (("up", spec.up), ("down", spec.down)):
+            self.fits(acknowledge, value, (*keys, key))
         for needed in NEEDED[kind]:
             if needed not in spec.fields:
                 self.problem((*keys, "fields"), f"a {kind.value} needs the field {needed.value!r}")
@@ -306,17 +320,20 @@ class _Section:
             point = self.point(register, (*keys, "set", register), written=True)
             if point is not None:
                 number = self._fixed(point, value, (*keys, "set", register))
+                self.fits(point, number, (*keys, "set", register))
                 fixed.append((point, number))
-        request = spec.request
+        request = None
+        if spec.request is not None:
+            request = self.point(spec.request, (*keys, "request"), written=True)
+            for key, number in (("up", spec.up), ("down", spec.down)):
+                self.fits(request, number, (*keys, key))
         return BoundCommand(
             key=f"{self.connector}.{kind.value}",
             kind=kind,
             connector=self.connector,
             fields=fields,
             fixed=tuple(fixed),
-            request=(
-                None if request is None else self.point(request, (*keys, "request"), written=True)
-            ),
+            request=request,
             answer=self._optional(spec.answer, (*keys, "answer")),
             up=spec.up,
             down=spec.down,

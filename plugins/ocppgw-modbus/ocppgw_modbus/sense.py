@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 from ocppgw_modbus.bound import BoundMeter, Point
 from ocppgw_modbus.codec import Nonsense, Value, decode, decode_each, raw_text
@@ -26,10 +27,21 @@ class Sense:
         self._complaints: dict[Point, str] = {}
         self._energy: dict[Point, float] = {}
 
-    def value(self, point: Point, words: Sequence[int]) -> Value | None:
-        """The decoded value, or ``None`` after a complaint."""
+    def value(
+        self,
+        point: Point,
+        words: Sequence[int],
+        objection: Callable[[Value], str | None] = lambda _: None,
+    ) -> Value | None:
+        """The decoded value, or ``None`` after a complaint.
+
+        ``objection`` says what is wrong with a value beyond its register's own limits.
+        """
         try:
             value = decode(point, words)
+            why = objection(value)
+            if why is not None:
+                raise Nonsense(why)
         except Nonsense as nonsense:
             self.complain(point, words, str(nonsense))
             return None
@@ -41,7 +53,7 @@ class Sense:
         point = meter.register
         try:
             values = [
-                float(meter.factor) * float(value)
+                float(meter.factor * Decimal(str(value)))
                 for value in decode_each(point, words, measured=True)
             ]
             if meter.measurand.value.endswith(".Register"):
@@ -63,15 +75,21 @@ class Sense:
 
     def tag(self, point: Point, words: Sequence[int]) -> str | None:
         """A tag's text: 1 to 20 printable ASCII characters, or ``None`` after a complaint."""
-        value = self.value(point, words)
-        if value is None:
+        value = self.value(point, words, _tag_objection)
+        return None if value is None else str(value).strip()
+
+    def energy(self, point: Point, factor: Decimal, words: Sequence[int]) -> int | None:
+        """The meter of an event in whole Wh, or ``None`` after a complaint."""
+        try:
+            value = decode_each(point, words, measured=True)[0]
+            energy = round(factor * Decimal(str(value)))
+            if energy < 0:
+                raise Nonsense(f"an energy counter cannot be {energy}")
+        except Nonsense as nonsense:
+            self.complain(point, words, str(nonsense))
             return None
-        text = str(value).strip()
-        why = _tag_objection(text)
-        if why is not None:
-            self.complain(point, words, why)
-            return None
-        return text
+        self._fine(point)
+        return energy
 
     def complain(self, point: Point, words: Sequence[int], why: str) -> None:
         """Warns that a point reads nonsense, unless that is known already."""
@@ -86,7 +104,8 @@ class Sense:
             log.info("%s: %s makes sense again", self._station, point)
 
 
-def _tag_objection(text: str) -> str | None:
+def _tag_objection(value: Value) -> str | None:
+    text = str(value).strip()
     if not text:
         return "there is no tag in it"
     if any(not " " <= character <= "~" for character in text):

@@ -32,14 +32,21 @@ class Watch:
         self.running = True
 
     @property
-    def points(self) -> set[Point]:
-        """Everything that has to be polled for this."""
-        wanted: set[Point] = set(self._identity.texts.values())
-        wanted |= {m.register for m in self._meters}
+    def points(self) -> Iterator[tuple[str, Point]]:
+        """What has to be polled for this, with the poll group it belongs to.
+
+        What is one statement is read in one poll: an error goes with its status.
+        """
+        for point in self._identity.texts.values():
+            yield point.poll, point
+        if self._identity.running is not None:
+            yield self._identity.running.poll, self._identity.running
+        for meter in self._meters:
+            yield meter.register.poll, meter.register
         for status in self._statuses:
-            wanted |= {status.register, status.error or status.register}
-            wanted.add(status.vendor_error or status.register)
-        return wanted if self._identity.running is None else wanted | {self._identity.running}
+            for one in (status.register, status.error, status.vendor_error):
+                if one is not None:
+                    yield status.register.poll, one
 
     def forget(self) -> None:
         """After a new connection everything is said again."""
@@ -77,14 +84,14 @@ class Watch:
     def _status(self, spec: BoundStatus, words: Words) -> ConnectorStatus | None:
         if spec.register not in words:
             return None
-        value = self._sense.value(spec.register, words[spec.register])
-        if value is None:
-            return None
-        status = _lookup(spec.register, value, spec.values)
+
+        def objection(value: Value) -> str | None:
+            known = _lookup(spec.register, value, spec.values) is not None
+            return None if known else f"{value!r} stands for no OCPP status"
+
+        value = self._sense.value(spec.register, words[spec.register], objection)
+        status = None if value is None else _lookup(spec.register, value, spec.values)
         if status is None:
-            self._sense.complain(
-                spec.register, words[spec.register], f"{value} stands for no OCPP status"
-            )
             return None
         code = ChargePointErrorCode.NO_ERROR
         if spec.error is not None and spec.error in words:

@@ -1,0 +1,118 @@
+"""Reads what has to be polled, in as few reads as the device lets us."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from ocppgw.clock import Clock
+from ocppgw_modbus.bound import Point
+from ocppgw_modbus.bus import Bus, Urgency
+from ocppgw_modbus.client import ILLEGAL_ADDRESS, DeviceSaysNo, Lost
+from ocppgw_modbus.coalesce import Block, plan, split
+from ocppgw_modbus.spec import LimitsSpec
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 3  # refused polls in a row of one block until the device counts as lost
+RETRY_MISSING = 60.0  # seconds between two looks at a register that the device has not
+
+
+class Poller:
+    """The blocks of each poll group, and what the device was found not to answer.
+
+    Lives as long as the driver: how blocks had to be split is remembered over
+    reconnections.
+    """
+
+    def __init__(
+        self,
+        points: Iterable[tuple[str, Point]],
+        polls: Mapping[str, float],
+        limits: LimitsSpec,
+        *,
+        name: str,
+        clock: Clock,
+    ) -> None:
+        self._name = name
+        self._clock = clock
+        self._limits = limits
+        self._intervals = polls
+        grouped: dict[str, set[Point]] = {}
+        for group, point in points:
+            grouped.setdefault(group, set()).add(point)
+        self.blocks = {group: plan(members, limits) for group, members in grouped.items()}
+        self._due = dict.fromkeys(self.blocks, 0.0)
+        self._missing: dict[Block, float] = {}
+        self._refused: dict[Block, int] = {}
+
+    def restart(self) -> None:
+        """A new connection: everything is due, and what was missing is tried again."""
+        self._due = dict.fromkeys(self.blocks, self._clock.monotonic())
+        self._missing.clear()
+        self._refused.clear()
+
+    async def wait(self) -> None:
+        """Until the next poll is due."""
+        if self._due:
+            await self._clock.sleep(max(0.0, min(self._due.values()) - self._clock.monotonic()))
+        else:
+            await self._clock.sleep(min(self._intervals.values()))
+
+    async def poll(self, bus: Bus) -> dict[Point, list[int]]:
+        """What the groups that are due hold; points that could not be read are left out.
+
+        Raises :class:`Lost` when the device does not answer, or keeps refusing.
+        """
+        now = self._clock.monotonic()
+        found: dict[Point, list[int]] = {}
+        for group, due in self._due.items():
+            if due <= now:
+                self._due[group] = max(due + self._intervals[group], now)
+                for block in tuple(self.blocks[group]):
+                    found |= await self._read(group, block, bus)
+        if self._missing and len(self._missing) == sum(map(len, self.blocks.values())):
+            raise Lost(
+                "it has none of the map's registers (illegal data address);"
+                " is it the right map, and the right unit_id?"
+            )
+        return found
+
+    async def _read(self, group: str, block: Block, bus: Bus) -> dict[Point, list[int]]:
+        if self._missing.get(block, 0.0) > self._clock.monotonic():
+            return {}
+        try:
+            found = await bus.read_block(block, Urgency.POLL)
+        except DeviceSaysNo as error:
+            if error.code == ILLEGAL_ADDRESS:
+                return await self._read_parts(group, block, bus)
+            self._count(block, error)
+            return {}
+        self._refused.pop(block, None)
+        self._missing.pop(block, None)
+        return found
+
+    async def _read_parts(self, group: str, block: Block, bus: Bus) -> dict[Point, list[int]]:
+        """Splits a block that the device has not as a whole, for good."""
+        parts = split(block, self._limits)
+        if not parts:
+            if block not in self._missing:
+                log.warning("%s: the device has no %s (illegal data address)", self._name, block)
+                log.warning("%s: without it: %s", self._name, ", ".join(map(str, block.points)))
+            self._missing[block] = self._clock.monotonic() + RETRY_MISSING
+            return {}
+        blocks = self.blocks[group]
+        place = blocks.index(block)
+        blocks[place : place + 1] = parts
+        found: dict[Point, list[int]] = {}
+        for part in parts:
+            found |= await self._read(group, part, bus)
+        return found
+
+    def _count(self, block: Block, error: DeviceSaysNo) -> None:
+        refused = self._refused.get(block, 0) + 1
+        self._refused[block] = refused
+        if refused >= PATIENCE:
+            raise Lost(f"it answers {error} to reading {block}")
+        if refused == 1:
+            log.warning("%s: the device answers %s to reading %s", self._name, error, block)
