@@ -81,8 +81,14 @@ def _bounds(meta: Any, type_: Any) -> str:
         words += [f"of at most {meta.le}"] if meta.le is not None else []
     words += [f"above {meta.gt}"] if meta.gt is not None else []
     words += [f"below {meta.lt}"] if meta.lt is not None else []
-    unit = "characters" if type_.__origin__ is str else "entries"
-    words += [f"of at least {meta.min_length} {unit}"] if meta.min_length is not None else []
-    words += [f"of at most {meta.max_length} {unit}"] if meta.max_length is not None else []
+    words += [f"of at least {_long(meta.min_length, type_)}"] if meta.min_length is not None else []
+    words += [f"of at most {_long(meta.max_length, type_)}"] if meta.max_length is not None else []
     words += [f"like {meta.pattern}"] if meta.pattern is not None else []
     return "".join(f" {word}" for word in words)
+
+
+def _long(length: int, type_: Any) -> str:
+    """``20 characters``, ``1 entry``."""
+    text = str in (type_.__origin__, *get_args(type_.__origin__))
+    one, more = ("character", "characters") if text else ("entry", "entries")
+    return f"{length} {one if length == 1 else more}"

@@ -223,7 +223,7 @@ def test_a_long_value_is_cut_and_a_secret_not_shown() -> None:
     [
         (
             Annotated[str, Meta(min_length=1, max_length=20)],
-            "text of at least 1 characters of at most 20 characters",
+            "text of at least 1 character of at most 20 characters",
         ),
         (Annotated[str, Meta(pattern="^/")], "text like ^/"),
         (Annotated[int, Meta(lt=5)], "a whole number below 5"),

@@ -114,7 +114,7 @@ def test_what_is_not_yaml_is_told_with_its_line() -> None:
 
 
 def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be read: No such file or directory$"):
+    with pytest.raises(UserError, match=r"cannot be read: No such file or directory$"):
         load(tmp_path / "nope.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
     with pytest.raises(UserError, match="is not UTF-8 text"):
