@@ -89,7 +89,13 @@ class Metering:
             self._warn_of_fall(session, energy)
 
     def nudge(self) -> None:
-        """Sessions or the interval changed."""
+        """Sessions changed."""
+        self._bell.ring()
+
+    def interval_changed(self) -> None:
+        """What the new interval would have brought before now is not made up for."""
+        for pace in self._paces.values():
+            pace.sampled = self._clock.monotonic()
         self._bell.ring()
 
     async def run(self) -> None:

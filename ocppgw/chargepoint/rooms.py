@@ -83,7 +83,7 @@ class Rooms:
     def _wire(self) -> None:
         for nudge in (self.transactions.nudge, self.latest.nudge):
             self.line.when_back(nudge)
-        for nudge in (self.heartbeat.nudge, self.metering.nudge):
+        for nudge in (self.heartbeat.nudge, self.metering.interval_changed):
             self.configuration.when_changed(nudge)
         self.register.when_changed(self._session_changed)
 

@@ -89,7 +89,8 @@ class StatusBoard:
         if current == told:
             return
         self._told[connector_id] = current
-        if told is None or told.status is not current.status:
+        first_word = told is None and connector_id in self._seen
+        if first_word or (told is not None and told.status is not current.status):
             self._narrator.say(connector(connector_id), f"is {current.status.value}")
         self._report(connector_id)
 
