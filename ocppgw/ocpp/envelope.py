@@ -37,6 +37,7 @@ def _parser(*, recover: bool = False) -> etree.XMLParser:
 
 
 _PARSER = _parser()
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
 _ROOT = re.compile(rb"<[A-Za-z_:\x80-\xff]")
 _UNDECLARED_PREFIX = etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE
 _OUR_PREFIXES = frozenset({"soap", "wsa"})
@@ -125,8 +126,8 @@ def _trimmed(body: bytes) -> bytes:
     body = body.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not body:
         raise Malformed("the body is empty")
-    if body[:2] == b"<\0":
-        return body  # UTF-16, where the last byte may be a NUL by right
+    if body[:2] in _UTF_16:
+        return body  # where the last byte may be a NUL by right
     body = body.rstrip(b"\0 \t\r\n")
     root = _ROOT.search(body)
     if body.find(b"<!DOCTYPE", 0, root.start() if root else len(body)) >= 0:
