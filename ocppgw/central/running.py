@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from ocppgw.ocpp.enums import AuthorizationStatus
 from ocppgw.storage.base import Document
 
 ACTIVE = "active"
@@ -20,6 +21,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     identity: str
     connector_id: int
     id_tag_key: str
+    authorized: bool
     started_at: datetime
 
 
@@ -48,7 +50,8 @@ class RunningTransactions:
         """Whether a tag charges at any other place."""
         key, here = id_tag.casefold(), (identity, connector_id)
         return any(
-            running.id_tag_key == key and place != here for place, running in self._by_place.items()
+            running.authorized and running.id_tag_key == key and place != here
+            for place, running in self._by_place.items()
         )
 
     def remember(self, document: Document) -> None:
@@ -61,6 +64,7 @@ class RunningTransactions:
             identity=document["chargeBoxIdentity"],
             connector_id=connector_id,
             id_tag_key=document["idTag"].casefold(),
+            authorized=document.get("authorization") == AuthorizationStatus.ACCEPTED.value,
             started_at=document["timestamp"],
         )
         place = (running.identity, connector_id)

@@ -138,8 +138,10 @@ class Transactions:
         del fields["transactionId"]
         expect = {"state": UNSTARTED}
         key = (stop["transactionId"],)
+        resolved = () if "suspect" in fields else ("suspect",)
+        change = Update(TRANSACTION, key, fields, expect, self._new_commit_id(), resolved)
         try:
-            await call.commit(Update(TRANSACTION, key, fields, expect, self._new_commit_id()))
+            await call.commit(change)
         except Conflict:
             return False
         return True
