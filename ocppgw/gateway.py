@@ -139,8 +139,8 @@ class Gateway:
         """Opens storage, starts the roles, takes requests. Raises UserError or StorageError."""
         settings = self._settings
         for state in self._plugins.describe():
-            if not state.built_in:
-                log.info("plugin %s %s: %s", state.name, state.version, state.why or state.state)
+            if not state.built_in and state.why is None:
+                log.info("plugin %s %s is %s", state.name, state.version, state.state)
         self._undo.push_async_callback(self._http.close)
         observers = Observers(self._plugins.observers(self._context))
         self._undo.push_async_callback(observers.stop)

@@ -101,7 +101,7 @@ def test_handlers_are_gathered_by_request_type() -> None:
     assert owners(plugins, DataTransferRequest) == ["other", "own"]
 
 
-def test_a_plugin_that_raises_is_named_and_the_others_stay(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_plugin_that_raises_is_named_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
     plugins = manager(bad=Raising(), good=Backend("shelf"))
 
     assert list(plugins.storage_backends()) == ["shelf"]

@@ -12,6 +12,8 @@ from ocppgw.ocpp import model as m
 from ocppgw.ocpp.operations import Direction, by_name
 from ocppgw.web.messages import as_json, request_of
 
+EXPIRY = "2026-01-31T12:00:00.000Z"
+
 
 def request(name: str, **body: object) -> m.Request:
     operation = by_name(Direction.TO_CHARGE_POINT, name)
@@ -32,7 +34,7 @@ def test_nested_messages_and_times() -> None:
         updateType="Full",
         listVersion=3,
         localAuthorizationList=[
-            {"idTag": "A", "idTagInfo": {"status": "Accepted", "expiryDate": "2026-01-31T12:00:00Z"}}
+            {"idTag": "A", "idTagInfo": {"status": "Accepted", "expiryDate": EXPIRY}}
         ],
     )
 
