@@ -11,7 +11,7 @@ import re
 from lxml import etree
 
 from ocppgw.ocpp.decode import Element, items, local_name
-from ocppgw.ocpp.faults import ADDRESSING, ADDRESSING_2004, PREFIX, SOAP_11, SOAP_12, Wire
+from ocppgw.ocpp.faults import ADDRESSING, PREFIX, SOAP_11, SOAP_12, Wire
 from ocppgw.ocpp.scalars import quote, warn
 
 
@@ -44,15 +44,11 @@ _OUR_PREFIXES = frozenset({"soap", "wsa"})
 
 _IDENTITY = "chargeboxidentity"
 _ADDRESSES = frozenset({"from", "replyto"})
-
-
 _UNDERSTOOD = frozenset({"action", "messageid", "to", "relatesto", "faultto"}) | _ADDRESSES
-_NAMES = {
-    f"{{{namespace}}}{name}": name.lower()
-    for namespace in (ADDRESSING, ADDRESSING_2004)
+_USUAL = {
+    f"{{{ADDRESSING}}}{name}": name.lower()
     for name in ("Action", "MessageID", "To", "From", "ReplyTo", "FaultTo", "RelatesTo")
 }
-_USUAL = f"{{{ADDRESSING}}}"
 
 
 class Envelope:
@@ -210,25 +206,41 @@ def _read(root: Element, warnings: list[str]) -> Envelope:
 
 
 def _read_header(envelope: Envelope, header: Element) -> None:
+    name = _USUAL.get(header.tag)
+    if name is None:
+        name = _unusual(envelope, header)
+    if name in _ADDRESSES:
+        text = _address(header)
+    elif name:
+        text = header.text or ""
+    else:
+        return
+    text = text.strip()
+    if text and name == _IDENTITY:
+        envelope.identities.append(text)
+    elif text:
+        envelope.headers[name] = text  # of several the last (Q23)
+
+
+def _unusual(envelope: Envelope, header: Element) -> str:
+    """The name of a header that is no WS-Addressing 1.0; "" if it is none of ours."""
+    name = local_name(header.tag).lower()
     tag = str(header.tag)
-    name = _NAMES.get(tag) or local_name(tag).lower()
+    if name == _IDENTITY:
+        envelope.identity_namespace = tag[1 : tag.rfind("}")]
+        return "" if len(header) else name
     if name in _UNDERSTOOD:
-        text = _address(header) if name in _ADDRESSES else (header.text or "").strip()
-        if text:
-            envelope.headers[name] = text  # of several the last (Q23)
-        if not tag.startswith(_USUAL) and "/addressing" in tag:
+        if "/addressing" in tag:
             envelope.addressing = tag[1 : tag.rfind("}")]  # answered in kind (Q11)
-    elif name == _IDENTITY:
-        if text := (header.text or "").strip():
-            envelope.identities.append(text)
-            envelope.identity_namespace = tag[1 : tag.rfind("}")]
-    elif any(local_name(k) == "mustUnderstand" and v in ("1", "true") for k, v in items(header)):
+        return name
+    if any(local_name(k) == "mustUnderstand" and v in ("1", "true") for k, v in items(header)):
         warn(envelope.warnings, f"a header that must be understood is not: {quote(tag)} (Q13)")
+    return ""
 
 
 def _address(header: Element) -> str:
     """``From/Address``, or the bare text of ``From`` (Q2)."""
     for child in header:
         if local_name(child.tag) == "Address":
-            return (child.text or "").strip()
-    return (header.text or "").strip()
+            return child.text or ""
+    return header.text or ""

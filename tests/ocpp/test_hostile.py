@@ -112,6 +112,16 @@ def test_nested_in_a_field() -> None:
     assert refused(body).subcode == "ProtocolError"
 
 
+def test_entities_that_nobody_declared() -> None:
+    header = b"&foo;<chargeBoxIdentity>B&foo;</chargeBoxIdentity>"
+    body = STOP.replace(b"<soap:Header>", b"<soap:Header>" + header)
+
+    fault = refused(body)
+
+    assert "Entity" in fault.detail
+    assert fault.identity == "BOX-1"
+
+
 def test_a_body_of_comments() -> None:
     body = b'<S:Envelope xmlns:S="http://www.w3.org/2003/05/soap-envelope"><S:Body><!--x--><?p?></S:Body></S:Envelope>'
 
