@@ -31,7 +31,7 @@ def failure(path: Path, error: Exception) -> StorageError:
     if not isinstance(error, sqlite3.Error):
         return StorageError(f"{path}: {type(error).__name__}: {error}")
     # SQLITE_IOERR_WRITE and the like are kinds of their first two words.
-    name = "_".join((error.sqlite_errorname or "").split("_")[:2])
+    name = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
     if name in _DAMAGED:
         return StorageError(f"{path}: {_DAMAGED[name]} ({error})")
     if name in _SENTENCES:

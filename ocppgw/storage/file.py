@@ -141,7 +141,7 @@ class FileStorage(Storage):
 
 async def open_file(options: FileOptions, collections: Sequence[Collection]) -> FileStorage:
     """Opens the file, making or upgrading it; StorageError says why it cannot be."""
-    storage = FileStorage(Path(options.path), collections)
+    storage = FileStorage(options.path, collections)
     await storage.start()
     return storage
 

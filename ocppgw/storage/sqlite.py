@@ -28,6 +28,7 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE sequence (name TEXT PRIMARY KEY, reserved INTEGER NOT NULL)",
     ),
 )
+BUSY_SECONDS = 5.0
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -82,16 +83,16 @@ class Table(msgspec.Struct, frozen=True):
 
 
 def table_of(collection: Collection) -> Table:
-    for name in (collection.name, *collection.key_fields, *collection.indexes):
+    field = collection.retention_field
+    for name in (collection.name, *collection.key_fields, *collection.indexes, field or "at"):
         if not all(_NAME.fullmatch(part) for part in name.split(".")):
             raise ValueError(f"{collection.name}: {name!r} cannot name a collection or a field")
     name = f'"doc:{collection.name}"'
     keys = [f"k{n}" for n in range(len(collection.key_fields))]
     matches = " AND ".join(f"{key} = ?" for key in keys)
     prune = None
-    if collection.retention is not None and collection.retention_field is not None:
-        field = _expression(collection.retention_field)
-        old = f"{field} >= '@' AND {field} < ?"
+    if collection.retention is not None and field is not None:
+        old = f"{_expression(field)} >= '@' AND {_expression(field)} < ?"
         prune = f"DELETE FROM {name} WHERE rowid IN (SELECT rowid FROM {name} WHERE {old} LIMIT ?)"
     return Table(
         collection=collection,
@@ -130,7 +131,7 @@ def create_private(path: Path) -> None:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection whose commits are on the disk when they return."""
-    db = sqlite3.connect(path, isolation_level=None, timeout=5.0, cached_statements=512)
+    db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=512)
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA journal_size_limit = 16777216")
     return db
@@ -176,7 +177,8 @@ def _prepare_table(db: sqlite3.Connection, path: Path, table: Table) -> None:
     collection = table.collection
     fields = json.dumps(collection.key_fields)
     db.execute(
-        "INSERT INTO collection VALUES (?, ?) ON CONFLICT DO NOTHING", (collection.name, fields)
+        "INSERT INTO collection (name, key_fields) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (collection.name, fields),
     )
     (stored,) = db.execute(
         "SELECT key_fields FROM collection WHERE name = ?", (collection.name,)

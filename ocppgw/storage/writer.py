@@ -90,7 +90,7 @@ def reserve_numbers(sequence: str, count: int) -> Step:
 
     def step(cursor: sqlite3.Cursor) -> int:
         cursor.execute(
-            "INSERT INTO sequence VALUES (?, ?)"
+            "INSERT INTO sequence (name, reserved) VALUES (?, ?)"
             " ON CONFLICT (name) DO UPDATE SET reserved = reserved + excluded.reserved",
             (sequence, count),
         )

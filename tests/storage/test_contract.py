@@ -17,7 +17,7 @@ class TestFile(StorageContract):
     @pytest.fixture
     def opener(self, tmp_path: Path) -> Opener:
         async def open_store(collections: Sequence[Collection]) -> Storage:
-            return await open_file(FileOptions(path=str(tmp_path / "var" / "x.db")), collections)
+            return await open_file(FileOptions(path=tmp_path / "var" / "x.db"), collections)
 
         return open_store
 
