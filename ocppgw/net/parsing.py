@@ -99,7 +99,7 @@ class RequestParser:
                 self._again_without_upgrade(data[at.args[0] :])
         except httptools.HttpParserError as error:
             if self.problem is None and not self._last:
-                self.problem = _not_http(error, data, self.stage)
+                self.problem = self._not_http(error, data)
         else:
             if self.stage == HEAD:
                 self._fed += len(data)
@@ -248,6 +248,15 @@ class RequestParser:
             self.problem = Problem(400, f"Bad request: {error}.")
         raise _StopParsing
 
+    def _not_http(self, error: httptools.HttpParserError, data: bytes) -> Problem:
+        if data.startswith(b"\x16\x03"):
+            text = "This port speaks http, not https: the client began with a TLS handshake."
+            return Problem(400, text, notable=True)
+        unknown_method = isinstance(error, httptools.HttpParserInvalidMethodError)
+        if unknown_method and data[:1].isupper() and not self.ready:
+            return Problem(501, "Unknown method.")
+        return Problem(400, f"Bad request: {error}.")
+
     def _headers_too_large(self) -> Problem:
         limits = self._limits
         return Problem(
@@ -261,18 +270,6 @@ class RequestParser:
 
 class _StopParsing(Exception):
     """Ends llhttp's work on a request that was turned away."""
-
-
-def _not_http(error: httptools.HttpParserError, data: bytes, stage: int) -> Problem:
-    if stage == HEAD and data.startswith(b"\x16\x03"):
-        return Problem(
-            400,
-            "This port speaks http, not https: the client began with a TLS handshake.",
-            notable=True,
-        )
-    if isinstance(error, httptools.HttpParserInvalidMethodError) and data[:1].isupper():
-        return Problem(501, "Unknown method.")
-    return Problem(400, f"Bad request: {error}.")
 
 
 @functools.lru_cache(maxsize=64)
