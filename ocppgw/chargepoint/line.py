@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ocppgw.chargepoint.narrator import Narrator
-from ocppgw.link.base import Peer, PeerError
+from ocppgw.link.base import Peer, PeerError, Unsayable
 from ocppgw.ocpp.model import Request, Response
 
 CENTRAL_SYSTEM = "central system"
@@ -31,6 +31,8 @@ class CentralLine:
         """As :meth:`Peer.call`."""
         try:
             response = await self._peer.call(request, deadline)
+        except Unsayable:
+            raise
         except PeerError as error:
             if error.delivered:
                 self._answers()

@@ -9,7 +9,7 @@ from typing import ClassVar
 from ocppgw.clock import Clock
 from ocppgw.delivery.entry import LATEST, message_fields, message_of, operation_name
 from ocppgw.delivery.policy import Backoff, Bell, RetryPolicy, spread
-from ocppgw.link.base import Peer, PeerError
+from ocppgw.link.base import Peer, PeerError, Unsayable
 from ocppgw.ocpp.model import Request
 from ocppgw.storage.base import Collection, Document, Projection, Put, Storage, StorageError
 
@@ -125,7 +125,7 @@ class LatestLane:
         try:
             await self._peer.call(request, self._policy.deadline)
         except PeerError as error:
-            if not error.delivered:
+            if not (error.delivered or isinstance(error, Unsayable)):
                 self._pause()
                 return
             self._backoff.reset()

@@ -18,7 +18,7 @@ from ocppgw.delivery.entry import (
     entry_of,
 )
 from ocppgw.delivery.policy import Backoff, Bell, RetryPolicy, spread
-from ocppgw.link.base import Peer, PeerError
+from ocppgw.link.base import Peer, PeerError, Unsayable
 from ocppgw.ocpp.model import Request, Response
 from ocppgw.storage.base import (
     Change,
@@ -224,7 +224,7 @@ class TransactionLane:
             request = self._book.addressed(entry.session, entry.request)
             response = await self._peer.call(request, self._policy.deadline)
         except PeerError as error:
-            if error.delivered:
+            if error.delivered or isinstance(error, Unsayable):
                 await self._refused(entry, str(error))
             else:
                 self._not_reached(error)

@@ -8,6 +8,7 @@ from ocppgw.link.base import (
     PeerFault,
     PeerTimeout,
     Unreachable,
+    Unsayable,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "PeerFault",
     "PeerTimeout",
     "Unreachable",
+    "Unsayable",
 ]

@@ -27,6 +27,12 @@ class NoEndpoint(PeerError):
     delivered = False
 
 
+class Unsayable(PeerError):
+    """The message cannot be put into the peer's version: sending it again is of no use."""
+
+    delivered = False
+
+
 class PeerTimeout(PeerError):
     """The peer did not answer before the deadline."""
 

@@ -15,6 +15,7 @@ from ocppgw.link.base import (
     PeerFault,
     PeerTimeout,
     Unreachable,
+    Unsayable,
 )
 from ocppgw.net.base import ConnectFailed, ConnectionBroken, DeadlineExceeded, HttpReply
 from ocppgw.observe import Exchange, Observed
@@ -97,9 +98,7 @@ class SoapPeer:
 
     async def _call(self, operation: Operation, request: Request, deadline: float) -> Response:
         if self.version not in operation.versions:
-            raise _failed(
-                PeerError(f"OCPP {self.version.value} has no {operation.name}"), delivered=False
-            )
+            raise Unsayable(f"OCPP {self.version.value} has no {operation.name}")
         url = self._endpoint()
         if url is None:
             raise NoEndpoint(self._missing_endpoint)
@@ -123,9 +122,7 @@ class SoapPeer:
                 sender=self._own_address(),
             )
         except ValueError as e:
-            raise _failed(
-                PeerError(f"{operation.name} cannot be said like that: {e}"), delivered=False
-            ) from e
+            raise Unsayable(f"{operation.name} cannot be said like that: {e}") from e
 
     async def _post(
         self, url: str, body: bytes, operation: Operation, deadline: float

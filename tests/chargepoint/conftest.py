@@ -16,7 +16,7 @@ from twisted.internet import defer
 from ocppgw.chargepoint import handlers
 from ocppgw.chargepoint.box import ChargeBox
 from ocppgw.chargepoint.settings import ChargeBoxSettings
-from ocppgw.link import PeerFault, Unreachable
+from ocppgw.link import PeerFault, Unreachable, Unsayable
 from ocppgw.observe import Exchange, StateChange
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
@@ -125,6 +125,7 @@ class ScriptedCentral:
         self.boot_answers: list[tuple[e.RegistrationStatus, int | None]] = []
         self.tags: dict[str, e.AuthorizationStatus] = {}
         self.faults: collections.Counter[type[m.Request]] = collections.Counter()
+        self.unsayable: set[type[m.Request]] = set()
         self.delay = 0.0
         self.interval: int | None = 3600
         self._ids: dict[bytes, int] = {}
@@ -132,6 +133,8 @@ class ScriptedCentral:
     async def call(self, request: m.Request, deadline: float) -> m.Response:
         if self.delay:
             await self._clock.sleep(min(self.delay, deadline))
+        if type(request) in self.unsayable:
+            raise Unsayable("2147483648 does not fit an xs:int")
         if self.away:
             raise Unreachable("nobody listens at http://central")
         self.got.append(request)

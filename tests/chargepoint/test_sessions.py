@@ -262,3 +262,19 @@ async def test_a_parked_stop_is_booked_when_sent_again_after_a_restart(world):
     assert parked == []
     assert [stop.transaction_id for stop in stops] == [1001]
     assert world.story()[-1] == "transaction 1001: stop booked by the central system"
+
+
+async def test_a_message_that_cannot_be_said_does_not_block_the_queue(world):
+    world.central.unsayable = {m.StartTransactionRequest}
+    await world.start()
+    world.plc.start(1, "TAG")
+    await world.clock.advance(200)
+    world.central.unsayable.clear()
+    await world.session(connector_id=2, tag="NEXT")
+    [start] = world.central.of(m.StartTransactionRequest)
+    [entry] = await world.box.transactions.parked()
+    await world.stop()
+
+    assert start.id_tag == "NEXT"
+    assert "does not fit an xs:int" in entry.parked_because
+    assert not any("does not answer" in line for line in world.story())
