@@ -55,6 +55,9 @@ SIGNS = {
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys beside ``storage.backend: example-memory``."""
 
+    name: Annotated[
+        str, Meta(description="What is opened again under its name still holds what it held.")
+    ] = "memory"
     capacity: Annotated[
         int, Meta(description="The most documents that are kept; more are refused.", ge=1)
     ] = 1_000_000
@@ -69,14 +72,25 @@ class Record(msgspec.Struct):
     versions: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-class MemoryStorage(Storage):
-    """Records by collection and key."""
+class Contents(msgspec.Struct):
+    """All that one memory holds: records by collection and key, and the last numbers."""
 
-    def __init__(self, options: Options, collections: Sequence[Collection]) -> None:
-        self._capacity = options.capacity
-        self._collections = collections
-        self._records: dict[str, dict[Key, Record]] = {c.name: {} for c in collections}
-        self._numbers: Counter[str] = Counter()
+    records: dict[str, dict[Key, Record]] = msgspec.field(default_factory=dict)
+    numbers: Counter[str] = msgspec.field(default_factory=Counter)
+
+
+MEMORIES: dict[str, Contents] = {}  # by name, as long as the process lives
+
+
+class MemoryStorage(Storage):
+    """An open store: the contract over some :class:`Contents`."""
+
+    def __init__(
+        self, contents: Contents, capacity: int, collections: Sequence[Collection]
+    ) -> None:
+        self._contents = contents
+        self._capacity = capacity
+        self._collections = {collection.name: collection for collection in collections}
         self._open = True
 
     async def get(self, collection: Collection, key: Key) -> Document | None:
@@ -115,19 +129,21 @@ class MemoryStorage(Storage):
 
     async def commit(self, *changes: Change) -> None:
         clean = [_checked(change) for change in guard_first(changes)]
-        if sum(map(len, self._records.values())) + len(clean) > self._capacity:
+        if sum(map(len, self._contents.records.values())) + len(clean) > self._capacity:
             raise StorageUnavailable(f"the memory store is full: {self._capacity} documents")
         tables = [self._of(change.collection) for change in clean]
         for records, change in zip(tables, clean, strict=True):
             _apply(records, change)
 
     async def next_number(self, sequence: str) -> int:
-        self._numbers[sequence] += 1
-        return self._numbers[sequence]
+        numbers = self._open_contents().numbers
+        numbers[sequence] += 1
+        return numbers[sequence]
 
     async def prune(self, now: datetime) -> int:
+        self._open_contents()
         removed = 0
-        for collection in self._collections:
+        for collection in self._collections.values():
             if collection.retention is None or collection.retention_field is None:
                 continue
             records = self._of(collection)
@@ -141,12 +157,15 @@ class MemoryStorage(Storage):
     async def close(self) -> None:
         self._open = False
 
-    def _of(self, collection: Collection) -> dict[Key, Record]:
+    def _open_contents(self) -> Contents:
         if not self._open:
             raise StorageError("the memory store is closed")
-        if collection.name not in self._records:
+        return self._contents
+
+    def _of(self, collection: Collection) -> dict[Key, Record]:
+        if collection.name not in self._collections:
             raise ValueError(f"the collection {collection.name} was not opened")
-        return self._records[collection.name]
+        return self._open_contents().records.setdefault(collection.name, {})
 
 
 def _test(path: str, wanted: Any) -> Callable[[Document], bool]:
@@ -157,7 +176,7 @@ def _test(path: str, wanted: Any) -> Callable[[Document], bool]:
 
     def test(document: Document) -> bool:
         value = value_at(document, path)
-        return value is not ABSENT and all(holds(value, limit) for holds, limit in limits)
+        return all(value is not ABSENT and holds(value, limit) for holds, limit in limits)
 
     return test
 
@@ -228,7 +247,8 @@ def _put(records: dict[Key, Record], change: Put) -> None:
 
 async def open_memory(options: Options, collections: Sequence[Collection]) -> Storage:
     """What ocppgw calls for ``storage.backend: example-memory``."""
-    return MemoryStorage(options, collections)
+    contents = MEMORIES.setdefault(options.name, Contents())
+    return MemoryStorage(contents, options.capacity, collections)
 
 
 BACKEND = StorageBackend(
