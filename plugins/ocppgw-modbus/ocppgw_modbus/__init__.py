@@ -7,10 +7,17 @@ is opened.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+import click
 
 from ocppgw import hookimpl
+from ocppgw.observe import GatewayContext
 from ocppgw.plc import Driver, DriverContext, PlcDriver
-from ocppgw_modbus.options import ModbusOptions
+from ocppgw_modbus.options import ModbusOptions, PluginOptions
+
+if TYPE_CHECKING:
+    from twisted.application.service import IService
 
 __version__ = "0.1.0"
 
@@ -32,3 +39,36 @@ def ocppgw_plc_drivers() -> Sequence[PlcDriver]:
             description="PLCs and wallboxes on Modbus TCP, described by a register map",
         )
     ]
+
+
+@hookimpl
+def ocppgw_services(gateway: GatewayContext) -> Sequence[IService]:
+    """The simulated PLCs of ``plugins.options.modbus.simulate``."""
+    wanted = gateway.options("modbus", PluginOptions).simulate
+    if not wanted:
+        return []
+    from ocppgw_modbus.simulate.service import SimulatedPlc
+
+    return [cast("IService", SimulatedPlc(options, gateway.clock)) for options in wanted]
+
+
+@hookimpl
+def ocppgw_commands(cli: click.Group) -> None:
+    """``ocppgw simulate plc``."""
+    group = cli.commands.get("simulate")
+    if not isinstance(group, click.Group):
+        group = click.Group("simulate", help="Simulates what is missing at a desk.")
+        cli.add_command(group)
+    group.add_command(_SimulatePlc("plc", short_help="A PLC from its register map."))
+
+
+class _SimulatePlc(click.Command):
+    """Stands for the command until it is needed: pymodbus takes its time to load."""
+
+    def _real(self) -> click.Command:
+        from ocppgw_modbus.simulate.command import simulate_plc
+
+        return simulate_plc
+
+    def make_context(self, *args: object, **keywords: object) -> click.Context:
+        return self._real().make_context(*args, **keywords)  # type: ignore[arg-type]

@@ -165,8 +165,11 @@ class Device:
             await self._poller.wait()
 
     def _look(self, words: dict[Point, list[int]], station: Station, bus: Bus) -> None:
-        for observation in self._watch.look(words):
+        for observation in self._watch.look(words, everything=self._poller.everything):
             station.saw(observation)
+        if self._watch.wants_everything:
+            self._poller.all_due()
+            return
         if not self._watch.running:
             return
         for event in self._events:

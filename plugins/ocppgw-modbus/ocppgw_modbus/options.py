@@ -33,3 +33,27 @@ class ModbusOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reconnect_longest: Annotated[
         float, Meta(gt=0, le=3600, description="Most seconds between two such attempts.")
     ] = 30.0
+
+
+class SimulateOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A simulated PLC inside the gateway's process."""
+
+    map: Annotated[Path, Meta(description="Register map of the PLC.")]
+    listen: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port; 0: any free one.")] = 5020
+    connectors: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Connectors that are there, if fewer than the map's."),
+    ] = None
+    speed: Annotated[float, Meta(gt=0, description="Times as fast as the real clock.")] = 1.0
+    day: Annotated[
+        Path | None, Meta(description="Script of the day; without one the built-in day.")
+    ] = None
+
+
+class PluginOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``plugins.options.modbus``."""
+
+    simulate: Annotated[
+        list[SimulateOptions], Meta(description="PLCs to simulate in the gateway's process.")
+    ] = []

@@ -45,12 +45,17 @@ class Poller:
         self._due = dict.fromkeys(self.blocks, 0.0)
         self._missing: dict[Block, float] = {}
         self._refused: dict[Block, int] = {}
+        self.everything = False
 
     def restart(self) -> None:
         """A new connection: everything is due, and what was missing is tried again."""
-        self._due = dict.fromkeys(self.blocks, self._clock.monotonic())
+        self.all_due()
         self._missing.clear()
         self._refused.clear()
+
+    def all_due(self) -> None:
+        """The next poll is one of all groups."""
+        self._due = dict.fromkeys(self.blocks, self._clock.monotonic())
 
     async def wait(self) -> None:
         """Until the next poll is due."""
@@ -62,10 +67,13 @@ class Poller:
     async def poll(self, bus: Bus) -> dict[Point, list[int]]:
         """What the groups that are due hold; points that could not be read are left out.
 
+        ``everything`` says afterwards whether those were all groups.
+
         Raises :class:`Lost` when the device does not answer, or keeps refusing.
         """
         now = self._clock.monotonic()
         found: dict[Point, list[int]] = {}
+        self.everything = all(due <= now for due in self._due.values())
         for group, due in self._due.items():
             if due <= now:
                 self._due[group] = max(due + self._intervals[group], now)

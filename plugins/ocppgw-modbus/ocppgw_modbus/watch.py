@@ -30,6 +30,7 @@ class Watch:
         self._said: dict[int | None, Observation] = {}
         self._measured: dict[BoundMeter, tuple[Measured, ...]] = {}
         self.running = True
+        self._woke = False
 
     @property
     def points(self) -> Iterator[tuple[str, Point]]:
@@ -48,13 +49,26 @@ class Watch:
                 if one is not None:
                     yield status.register.poll, one
 
+    @property
+    def wants_everything(self) -> bool:
+        """Whether nothing is said before the next poll of all groups: the program has just
+        begun to run, and what was read of it before is void."""
+        return self._woke
+
     def forget(self) -> None:
         """After a new connection everything is said again."""
         self._said.clear()
         self._measured.clear()
 
-    def look(self, words: Words) -> Iterator[Observation]:
-        """What these words say. A program that does not run says nothing but that."""
+    def look(self, words: Words, *, everything: bool) -> Iterator[Observation]:
+        """What these words say; ``everything``: all poll groups were read.
+
+        A program that does not run says nothing but that.
+        """
+        self._look_at_running(words)
+        if self.running and self._woke and not everything:
+            return
+        self._woke = False
         yield from self._look_at_identity(words)
         if not self.running:
             return
@@ -65,18 +79,23 @@ class Watch:
                 yield seen
         yield from self._readings(words)
 
-    def _look_at_identity(self, words: Words) -> Iterator[Observation]:
-        running = self._identity.running
-        if running is not None and running in words:
-            value = self._sense.value(running, words[running])
-            self.running = bool(value)
-            if not self.running:
-                self.forget()
+    def _look_at_running(self, words: Words) -> None:
+        point = self._identity.running
+        if point is None or point not in words:
+            return
+        running = bool(self._sense.value(point, words[point]))
+        if running and not self.running:
+            self._woke = True
+            self.forget()
+        self.running = running
+
+    def _look_at_identity(self, words: Words) -> Iterator[Identity]:
         for field, point in self._identity.texts.items():
             if point in words:
                 value = self._sense.value(point, words[point])
                 self._texts[field] = str(value).strip() or None if value is not None else None
-        identity = Identity(running=self.running, **self._texts)
+        texts = self._texts if self.running else {}
+        identity = Identity(running=self.running, **texts)
         if self._said.get(None) != identity:
             self._said[None] = identity
             yield identity

@@ -1,0 +1,205 @@
+"""One connector of the simulated station: its car, its session, its meter."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from ocppgw.ocpp.enums import ChargePointStatus, Reason
+from ocppgw_modbus.simulate.handshakes import EventOut, Raised, Tell
+from ocppgw_modbus.simulate.registers import SimValue
+from ocppgw_modbus.spec import EventField, EventKind
+
+FULL_POWER = 11000.0  # W
+TAG_PATIENCE = 60.0  # simulated seconds that a tag waits for its answer, or for a car
+
+
+class Phase(Enum):
+    FREE = "free"
+    STARTING = "starting"
+    CHARGING = "charging"
+    STOPPING = "stopping"
+    ENDED = "ended"
+
+
+STATUS = {
+    Phase.STARTING: ChargePointStatus.PREPARING,
+    Phase.CHARGING: ChargePointStatus.CHARGING,
+    Phase.STOPPING: ChargePointStatus.FINISHING,
+    Phase.ENDED: ChargePointStatus.FINISHING,
+}
+
+
+class Retained(msgspec.Struct, kw_only=True):
+    """What survives a power cut."""
+
+    energy: float
+    plugged: bool = False
+    available: bool = True
+    phase: Phase = Phase.FREE
+    session_tag: str = ""
+    transaction: int = 0
+
+
+class Connector:
+    """The program of one connector, one :meth:`scan` a cycle."""
+
+    def __init__(
+        self, number: int, events: dict[EventKind, EventOut], tell: Tell, *, energy: float
+    ) -> None:
+        self.number = number
+        self.kept = Retained(energy=energy)
+        self.fault = 0
+        self.limit = FULL_POWER
+        self.reserved_for: str | None = None
+        self._events = events
+        self._tell = tell
+        self._authorized: str | None = None
+        self._asked: tuple[str, int] | None = None
+        self._patience = 0.0
+        self._arrives_in: float | None = None
+
+    def acknowledged(self, kind: EventKind, event: Raised) -> None:
+        """The gateway has taken an event of this connector."""
+        if kind is EventKind.START and self.kept.phase is Phase.STARTING:
+            self._enter(Phase.CHARGING, "charging")
+        elif kind is EventKind.STOP and self.kept.phase is Phase.STOPPING:
+            self.kept.session_tag, self.kept.transaction = "", 0
+            self._enter(Phase.ENDED if self.kept.plugged else Phase.FREE, "session ended")
+
+    # What people do
+
+    def arrive(self) -> None:
+        self.kept.plugged = True
+        self._arrives_in = None
+        self._say("arrived", "a car is plugged in")
+
+    def leave(self) -> None:
+        self.kept.plugged = False
+        self._say("left", "the car is unplugged")
+        if self.kept.phase is Phase.CHARGING:
+            self.stop(Reason.EV_DISCONNECTED)
+        elif self.kept.phase is Phase.ENDED:
+            self.kept.phase = Phase.FREE
+
+    def present_tag(self, id_tag: str) -> None:
+        """Somebody holds a tag to the reader; the tag of a running session ends it."""
+        if self.kept.phase is Phase.CHARGING and id_tag == self.kept.session_tag:
+            self._say("tag", f"tag {id_tag} ends its session", id_tag=id_tag)
+            self.stop(Reason.LOCAL)
+            return
+        if EventKind.TAG not in self._events:
+            self._authorized = id_tag
+            return
+        number = self._send(EventKind.TAG, {EventField.ID_TAG: id_tag})
+        self._asked, self._patience = (id_tag, number), TAG_PATIENCE
+        self._say("tag", f"tag {id_tag} is presented", id_tag=id_tag)
+
+    # What the gateway says
+
+    def tag_answered(self, accepted: bool, sequence: int) -> None:
+        if self._asked is None or (sequence and sequence != self._asked[1]):
+            return
+        id_tag, self._asked = self._asked[0], None
+        if accepted:
+            self._authorized, self._patience = id_tag, TAG_PATIENCE
+        self._say("tag accepted" if accepted else "tag refused", f"tag {id_tag}", id_tag=id_tag)
+
+    def start_answered(self, accepted: bool, transaction: int) -> None:
+        if self.kept.phase not in (Phase.STARTING, Phase.CHARGING):
+            return
+        self.kept.transaction = transaction
+        self._say("transaction", f"transaction {transaction}", transaction=transaction)
+        if not accepted and self.kept.phase is Phase.CHARGING:
+            self.stop(Reason.DE_AUTHORIZED)
+
+    def may_start(self) -> bool:
+        return self.kept.available and not self.fault and self.kept.phase is Phase.FREE
+
+    def remote_start(self, id_tag: str, *, car_after: float | None) -> None:
+        self._authorized, self._patience = id_tag, TAG_PATIENCE
+        if not self.kept.plugged:
+            self._arrives_in = car_after
+
+    def charges_on(self, transaction: int) -> bool:
+        return self.kept.phase is Phase.CHARGING and self.kept.transaction == transaction
+
+    def stop(self, reason: Reason) -> None:
+        """Ends the session that runs."""
+        self.kept.phase = Phase.STOPPING
+        self._send(
+            EventKind.STOP,
+            {
+                EventField.ID_TAG: self.kept.session_tag,
+                EventField.METER: int(self.kept.energy),
+                EventField.TRANSACTION: self.kept.transaction,
+                EventField.REASON: reason.value,
+            },
+        )
+        self._say("stopping", f"the session ends ({reason.value}) at {int(self.kept.energy)} Wh")
+
+    # The cycle
+
+    @property
+    def power(self) -> float:
+        return min(FULL_POWER, self.limit) if self.kept.phase is Phase.CHARGING else 0.0
+
+    @property
+    def status(self) -> ChargePointStatus:
+        if self.fault:
+            return ChargePointStatus.FAULTED
+        if self.kept.phase in STATUS:
+            return STATUS[self.kept.phase]
+        if not self.kept.available:
+            return ChargePointStatus.UNAVAILABLE
+        if self.kept.plugged or self._authorized is not None:
+            return ChargePointStatus.PREPARING
+        if self.reserved_for is not None:
+            return ChargePointStatus.RESERVED
+        return ChargePointStatus.AVAILABLE
+
+    def scan(self, seconds: float) -> None:
+        self.kept.energy += self.power * seconds / 3600
+        if self._arrives_in is not None:
+            self._arrives_in -= seconds
+            if self._arrives_in <= 0:
+                self.arrive()
+        if self._authorized is not None and self.kept.plugged and self.may_start():
+            self._start(self._authorized)
+        elif self._authorized is not None or self._asked is not None:
+            self._patience -= seconds
+            if self._patience <= 0:
+                self._authorized = self._asked = None
+                self._say("gave up", "nobody answered or no car came, the tag is forgotten")
+
+    def restart(self, *, forgetful: bool) -> None:
+        """After a power cut: a session that ran is ended."""
+        self._authorized = self._asked = self._arrives_in = None
+        if forgetful:
+            self.kept.phase, self.kept.session_tag, self.kept.transaction = Phase.FREE, "", 0
+        elif self.kept.phase is Phase.CHARGING:
+            self.stop(Reason.POWER_LOSS)
+
+    def _start(self, id_tag: str) -> None:
+        self._authorized = self.reserved_for = None
+        self.kept.session_tag, self.kept.transaction = id_tag, 0
+        self._enter(Phase.STARTING, "starting")
+        fields: dict[EventField, SimValue] = {
+            EventField.ID_TAG: id_tag,
+            EventField.METER: int(self.kept.energy),
+        }
+        self._send(EventKind.START, fields)
+
+    def _send(self, kind: EventKind, fields: dict[EventField, SimValue]) -> int:
+        event = self._events.get(kind)
+        if event is None:
+            return 0
+        return event.send({**fields, EventField.CONNECTOR: self.number})
+
+    def _enter(self, phase: Phase, event: str) -> None:
+        self.kept.phase = phase
+        self._say(event, f"{event} at {int(self.kept.energy)} Wh")
+
+    def _say(self, event: str, text: str, **details: object) -> None:
+        self._tell(event, self.number, "", text, details)

@@ -1,0 +1,24 @@
+"""What the simulated PLC saw and did, for people and for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Happening(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened.
+
+    ``event`` is a word to look for ("raised", "acknowledged", "asked", "answered",
+    "charging", …), ``about`` the hand-shake or command it belongs to ("start",
+    "remote_start"; empty for the connector's own states), ``details`` its fields, and
+    ``text`` the same in plain words. ``at`` is in simulated seconds since the start.
+    """
+
+    at: float
+    event: str
+    connector: int = 0
+    about: str = ""
+    details: dict[str, Any] = {}
+    text: str = ""

@@ -1,0 +1,67 @@
+"""A simulated PLC inside the gateway's process, for the demo: still a real Modbus port."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+
+from ocppgw.bridge import later, when_running
+from ocppgw.clock import Clock
+from ocppgw.errors import UserError
+from ocppgw_modbus.options import SimulateOptions
+from ocppgw_modbus.simulate.day import DEFAULT_DAY, live, load_day
+from ocppgw_modbus.simulate.happening import Happening
+from ocppgw_modbus.simulate.lines import plain_line
+from ocppgw_modbus.simulate.simulation import Simulation
+
+log = logging.getLogger(__name__)
+
+
+class SimulatedPlc(Service):
+    """Starts with the gateway and stops with it."""
+
+    def __init__(self, options: SimulateOptions, clock: Clock) -> None:
+        self._options = options
+        self._clock = clock
+        self._day = load_day(options.day or DEFAULT_DAY)
+        self._simulation = Simulation(
+            options.map,
+            connectors=options.connectors,
+            speed=options.speed,
+            clock=clock,
+            observe=_show,
+        )
+        self._work: asyncio.Task[None] | None = None
+
+    def startService(self) -> None:  # noqa: N802, Twisted's name
+        super().startService()  # type: ignore[no-untyped-call]
+        when_running(self._begin)
+
+    def _begin(self) -> None:
+        if self.running:
+            self._work = asyncio.ensure_future(self._run())
+
+    def stopService(self) -> Deferred[None] | None:  # noqa: N802, Twisted's name
+        super().stopService()  # type: ignore[no-untyped-call]
+        return None if self._work is None else later(self._end(self._work))
+
+    async def _run(self) -> None:
+        try:
+            port = await self._simulation.start(self._options.listen, self._options.port)
+        except UserError as error:
+            log.error("%s", error)
+            return
+        log.info("simulated PLC: listens on %s:%d", self._options.listen, port)
+        await live(self._simulation, self._day, self._clock)
+
+    async def _end(self, work: asyncio.Task[None]) -> None:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await self._simulation.stop()
+
+
+def _show(happening: Happening) -> None:
+    log.info("%s", plain_line(happening))
