@@ -153,8 +153,7 @@ def _take_text(field: Field, kind: Text, place: str) -> Take:
 
 def _take_scalar(field: Field, read: Read, place: str) -> Take:
     store = _store(field, place)
-    is_time = isinstance(field.type, Time)
-    gives_way = is_time and not field.mandatory
+    spare = field.spare
     kept_if_empty = isinstance(field.type, Choice) and field.mandatory
 
     def take(child: Element, values: dict[str, Any], warnings: Warnings) -> None:
@@ -165,7 +164,7 @@ def _take_scalar(field: Field, read: Read, place: str) -> Take:
         try:
             value = read(text, warnings)
         except Unreadable as error:
-            if not gives_way:
+            if not spare:
                 raise Unreadable(f"{place}: {error}") from None
             warn(warnings, f"{place} is left out: {error}")
             return

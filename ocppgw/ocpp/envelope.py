@@ -38,6 +38,7 @@ def _parser(*, recover: bool = False) -> etree.XMLParser:
 
 _PARSER = _parser()
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
+_DECLARED = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"'>]*)")
 _ROOT = re.compile(rb"<[A-Za-z_:\x80-\xff]")
 _UNDECLARED_PREFIX = etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE
 _OUR_PREFIXES = frozenset({"soap", "wsa"})
@@ -134,7 +135,7 @@ def _trimmed(body: bytes) -> bytes:
 def _second_chance(body: bytes, error: etree.XMLSyntaxError, warnings: list[str]) -> Element:
     """Bytes that are not the UTF-8 they claim to be, and undeclared prefixes: nothing else."""
     reason = str(error.msg)
-    if not _is_utf8(body):
+    if _claims_utf_8(body) and not _is_utf_8(body):
         body = body.decode("latin-1").encode()
         warn(warnings, "the XML is not UTF-8, read as Latin-1")
         try:
@@ -155,7 +156,12 @@ def _one_line(reason: str) -> str:
     return reason[:120].encode("ascii", "backslashreplace").decode()
 
 
-def _is_utf8(body: bytes) -> bool:
+def _claims_utf_8(body: bytes) -> bool:
+    declared = _DECLARED.match(body)
+    return declared is None or declared[1].lower() in (b"utf-8", b"utf8")
+
+
+def _is_utf_8(body: bytes) -> bool:
     try:
         body.decode()
     except UnicodeDecodeError:

@@ -121,8 +121,8 @@ class Adapter(msgspec.Struct, frozen=True, eq=False):
 class Field(msgspec.Struct, frozen=True, eq=False):
     """One field: its wire name, its type, and the model's attribute.
 
-    ``aliases`` are further wire names that are understood. ``spare``: entries that cannot
-    be read are left out with a warning, instead of refusing a message that money hangs on.
+    ``aliases`` are further wire names that are understood. ``spare``: what cannot be read
+    is left out with a warning, instead of refusing a message that money hangs on.
     """
 
     wire: str
@@ -147,17 +147,24 @@ def one(
     *,
     attribute: str | None = None,
     aliases: tuple[str, ...] = (),
+    spare: bool = False,
     adapter: Adapter | None = None,
 ) -> Field:
     """An element that must be there (1..1)."""
     return Field(
-        wire, kind, attribute or snake(wire), mandatory=True, aliases=aliases, adapter=adapter
+        wire,
+        kind,
+        attribute or snake(wire),
+        mandatory=True,
+        aliases=aliases,
+        spare=spare,
+        adapter=adapter,
     )
 
 
-def optional(wire: str, kind: Type, *, attribute: str | None = None) -> Field:
+def optional(wire: str, kind: Type, *, attribute: str | None = None, spare: bool = False) -> Field:
     """An element that may be there (0..1)."""
-    return Field(wire, kind, attribute or snake(wire), mandatory=False)
+    return Field(wire, kind, attribute or snake(wire), mandatory=False, spare=spare)
 
 
 def many(

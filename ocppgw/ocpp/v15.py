@@ -185,7 +185,7 @@ ID_TAG_INFO = group(
     "IdTagInfo",
     m.IdTagInfo,
     one("status", AUTHORIZATION_STATUS),
-    optional("expiryDate", TIME),
+    optional("expiryDate", TIME, spare=True),
     optional("parentIdTag", ID_TOKEN),
 )
 SAMPLED_VALUE = group(
@@ -246,7 +246,7 @@ CENTRAL_SYSTEM = service(
         one("idTag", ID_TOKEN),
         one("timestamp", STAMP),
         one("meterStart", WATT_HOURS),
-        optional("reservationId", INT),
+        optional("reservationId", INT, spare=True),
     ),
     message(m.StartTransactionResponse, one("transactionId", INT), one("idTagInfo", ID_TAG_INFO)),
     message(
@@ -263,7 +263,7 @@ CENTRAL_SYSTEM = service(
     message(
         m.MeterValuesRequest,
         one("connectorId", INT),
-        optional("transactionId", INT),
+        optional("transactionId", INT, spare=True),
         many("values", METER_VALUE, attribute="meter_value", spare=True),
     ),
     message(m.MeterValuesResponse),
@@ -282,8 +282,8 @@ CENTRAL_SYSTEM = service(
     message(
         m.BootNotificationResponse,
         one("status", REGISTRATION_STATUS),
-        one("currentTime", TIME),
-        one("heartbeatInterval", INT, attribute="interval", aliases=("interval",)),
+        one("currentTime", TIME, spare=True),
+        one("heartbeatInterval", INT, attribute="interval", aliases=("interval",), spare=True),
     ),
     message(
         m.StatusNotificationRequest,
@@ -291,7 +291,7 @@ CENTRAL_SYSTEM = service(
         one("status", CHARGE_POINT_STATUS),
         one("errorCode", CHARGE_POINT_ERROR_CODE),
         optional("info", Text(50)),
-        optional("timestamp", TIME),
+        optional("timestamp", TIME, spare=True),
         optional("vendorId", Text(255)),
         optional("vendorErrorCode", Text(50)),
     ),
