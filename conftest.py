@@ -16,8 +16,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With ``OCPPGW_REQUIRE=all``, set in CI, turns a skip into a failure."""
     report = yield
-    if os.environ.get("OCPPGW_REQUIRE") == "all" and report.skipped:
-        if not hasattr(report, "wasxfail") and WSDL not in str(report.longrepr):
-            report.outcome = "failed"
-            report.longrepr = f"skipped although nothing may be missing here: {report.longrepr}"
+    skipped = report.skipped and not hasattr(report, "wasxfail")
+    if skipped and os.environ.get("OCPPGW_REQUIRE") == "all" and WSDL not in str(report.longrepr):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although nothing may be missing here: {report.longrepr}"
     return report

@@ -22,6 +22,8 @@ from ocppgw.plugins import Plugins
 from ocppgw.tree import Node, Problem, ProblemsError, near_miss
 from ocppgw.typed import INVALID, Reader
 
+LOCAL_STORE = "file"  # the back end of every charge box's own state
+
 OptionsT = TypeVar("OptionsT", bound=msgspec.Struct)
 
 
@@ -30,7 +32,7 @@ class StorageChoice(msgspec.Struct, frozen=True, kw_only=True):
 
     backend: Annotated[
         str, Meta(description="The back end's name; `ocppgw plugins` says which there are.")
-    ] = "file"
+    ] = LOCAL_STORE
 
 
 class ChargePointServerSettings(
@@ -235,9 +237,13 @@ def check_choices(root: Node, plugins: Plugins, base: Path) -> list[Problem]:
         problems.extend(reader.problems)
 
     storage = root.at("storage")
+    backends = plugins.storage_backends()
     if storage is not None:
-        check(storage, "backend", "file", "storage", plugins.storage_backends())
+        check(storage, "backend", LOCAL_STORE, "storage", backends)
     boxes = root.at("charge_boxes")
+    if boxes is not None and LOCAL_STORE not in backends:
+        message = f"need the storage back end `{LOCAL_STORE}` for their state{plugins.failures()}"
+        problems.append(Problem(root.key_lines.get("charge_boxes"), "charge_boxes", message))
     drivers = plugins.plc_drivers()
     for index, box in enumerate(boxes.value if boxes and isinstance(boxes.value, tuple) else ()):
         plc = box.at("plc")

@@ -25,7 +25,7 @@ from ocppgw.central.service import CentralSystem
 from ocppgw.chargepoint.box import ChargeBox
 from ocppgw.chargepoint.server import ChargePointServer
 from ocppgw.clock import Clock, SystemClock
-from ocppgw.config import Configuration, Settings
+from ocppgw.config import LOCAL_STORE, Configuration, Settings
 from ocppgw.errors import UserError
 from ocppgw.net.base import HttpHandler, HttpRequest, HttpResponse
 from ocppgw.net.client import HttpClient
@@ -40,7 +40,6 @@ from ocppgw.web.control import ControlServer
 log = logging.getLogger(__name__)
 
 GRACE = 10.0  # seconds that requests in flight have at the end
-LOCAL_STORE = "file"  # the back end of every charge box's own state
 
 OptionsT = TypeVar("OptionsT", bound=msgspec.Struct)
 

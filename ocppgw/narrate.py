@@ -12,6 +12,8 @@ from ocppgw.hooks import hookimpl
 from ocppgw.observe import Exchange, GatewayContext, Observed, Observer, StateChange
 from ocppgw.ocpp import model as m
 from ocppgw.ocpp.enums import Measurand, UnitOfMeasure
+from ocppgw.ocpp.operations import Direction
+from ocppgw.tree import camel
 
 log = logging.getLogger("ocppgw.story")
 
@@ -46,13 +48,13 @@ class Narrator:
             log.debug("%s  heartbeat", observed.identity)
             return
         level = logging.INFO if observed.error is None else logging.WARNING
-        log.log(level, "%s  %s", observed.identity, self.sentence(observed))
+        arrow = "←" if _by_central(observed) else "→"
+        log.log(level, "%s %s %s", observed.identity, arrow, self.sentence(observed))
 
     def sentence(self, exchange: Exchange) -> str:
         """What was asked and what came of it."""
         asked = _ASKED.get(type(exchange.request), _asked_anything)(exchange.request)
-        by_central = exchange.sent == (exchange.role == CENTRAL)
-        asked = f"the central system asks: {asked}" if by_central else asked
+        asked = f"the central system asks: {asked}" if _by_central(exchange) else asked
         if exchange.error is not None:
             return f"{asked}; failed: {exchange.error}"
         return f"{asked}{self._answered(exchange)}"
@@ -78,6 +80,11 @@ class Narrator:
         if len(self._meter_start) >= REMEMBERED:
             del self._meter_start[next(iter(self._meter_start))]
         self._meter_start[identity, transaction] = meter_start
+
+
+def _by_central(exchange: Exchange) -> bool:
+    """Whether the central system is the one that asks."""
+    return exchange.direction is Direction.TO_CHARGE_POINT
 
 
 def _kwh(watt_hours: float) -> str:
@@ -133,7 +140,7 @@ def _sampled(value: m.SampledValue) -> str:
 def _asked_anything(request: Any) -> str:
     """The request's name and what it says, for all that have no words of their own."""
     said = ", ".join(
-        f"{field} {getattr(value, 'value', value)}"
+        f"{camel(field)} {getattr(value, 'value', value)}"
         for field, value in msgspec.structs.asdict(request).items()
         if value not in (None, ())
     )

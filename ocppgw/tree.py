@@ -18,13 +18,15 @@ from ocppgw.errors import UserError
 class Node(msgspec.Struct, frozen=True):
     """A scalar, a tuple of nodes, or a mapping of nodes, with its line (from 1).
 
-    ``raw`` is a scalar's text as written; a ``secret`` is never shown.
+    ``raw`` is a scalar's text as written; a ``secret`` is never shown. What is ``broken``
+    could not be read, and its problem has been told already.
     """
 
     value: Any
     line: int | None = None
     raw: str | None = None
     secret: bool = False
+    broken: bool = False
     key_lines: Mapping[str, int] = {}
 
     def at(self, *steps: str | int) -> Node | None:

@@ -64,6 +64,8 @@ class Reader:
 
     def read(self, node: Node, type_: Any, path: str = "", *, without: tuple[str, ...] = ()) -> Any:
         """The typed value or :data:`INVALID`; keys in ``without`` are somebody else's."""
+        if node.broken:
+            return INVALID
         bare, meta = _bare(type_)
         origin = get_origin(bare)
         if bare is Any or bare is object:
@@ -118,7 +120,8 @@ class Reader:
             elif key not in (config.tag_field, *without) and (
                 config.forbid_unknown_fields or self._lax
             ):
-                self._unknown(node, key, path, [self._shown(f) for f in fields.values()])
+                known = [*without, *(self._shown(f) for f in fields.values())]
+                self._unknown(node, key, path, known)
         for field in fields.values():
             if field.required and field.name not in values:
                 self.problem(node, path, f"the key `{self._shown(field)}` is missing")

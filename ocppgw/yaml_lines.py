@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import yaml
 
@@ -66,8 +66,7 @@ class _Builder:
     def build(self, node: yaml.Node, path: str, above: tuple[yaml.Node, ...]) -> Node:
         line = node.start_mark.line + 1
         if any(node is other for other in above):
-            self.problems.append(Problem(line, path, "an alias must not hold itself"))
-            return Node(None, line)
+            return self._broken(line, path, "an alias must not hold itself")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, (*above, node))
         if isinstance(node, yaml.SequenceNode):
@@ -95,7 +94,7 @@ class _Builder:
                 continue
             lines[key] = line
             entries[key] = self.build(value_node, joined(path, key), above)
-        return Node(entries, node.start_mark.line + 1, None, False, lines)
+        return Node(entries, node.start_mark.line + 1, key_lines=lines)
 
     def _scalar(self, node: yaml.ScalarNode, path: str) -> Node:
         line = node.start_mark.line + 1
@@ -103,36 +102,33 @@ class _Builder:
             return self._file(node.value, line, path)
         if not node.tag.startswith("tag:yaml.org,2002:"):
             message = f"unknown tag {node.tag}; `!file path` is the one there is"
-            self.problems.append(Problem(line, path, message))
-            return Node(None, line)
-        text = self._substituted(node.value, line, path)
+            return self._broken(line, path, message)
+        unset = [
+            name
+            for escaped, name in _VARIABLE.findall(node.value)
+            if not escaped and name not in self._environment
+        ]
+        if unset:
+            return self._broken(line, path, f"the environment variable {unset[0]} is not set")
+        text = _VARIABLE.sub(self._variable, node.value)
         tag = node.tag
         if text != node.value and node.style is None:
             tag = self._loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
         secret = any(not escaped for escaped, _ in _VARIABLE.findall(node.value))
-        return Node(self._value(tag, text, node, path), line, text, secret)
-
-    def _value(self, tag: str, text: str, node: yaml.ScalarNode, path: str) -> Any:
+        scalar = yaml.ScalarNode(tag, text, node.start_mark, node.end_mark)
         try:
-            scalar = yaml.ScalarNode(tag, text, node.start_mark, node.end_mark)
             value: Hashable = self._loader.construct_object(scalar)
         except (ValueError, yaml.YAMLError) as error:
-            line = node.start_mark.line + 1
-            self.problems.append(Problem(line, path, f"cannot be read: {error}"))
-            return None
-        return value
+            return self._broken(line, path, f"cannot be read: {error}")
+        return Node(value, line, text, secret)
 
-    def _substituted(self, text: str, line: int, path: str) -> str:
-        def variable(match: re.Match[str]) -> str:
-            escaped, name = match.groups()
-            if escaped:
-                return "${" + name + "}"
-            if name not in self._environment:
-                message = f"the environment variable {name} is not set"
-                self.problems.append(Problem(line, path, message))
-            return self._environment.get(name, "")
+    def _variable(self, match: re.Match[str]) -> str:
+        escaped, name = match.groups()
+        return "${" + name + "}" if escaped else self._environment[name]
 
-        return _VARIABLE.sub(variable, text)
+    def _broken(self, line: int, path: str, message: str) -> Node:
+        self.problems.append(Problem(line, path, message))
+        return Node(None, line, broken=True)
 
     def _file(self, name: str, line: int, path: str) -> Node:
         file = self._base / Path(name).expanduser()
@@ -140,7 +136,6 @@ class _Builder:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or error
-            self.problems.append(Problem(line, path, f"the file {file} cannot be read: {why}"))
-            return Node("", line, "", True)
+            return self._broken(line, path, f"the file {file} cannot be read: {why}")
         text = text.removesuffix("\n").removesuffix("\r")
         return Node(text, line, text, True)
