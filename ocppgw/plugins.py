@@ -79,6 +79,8 @@ class Plugins:
         self._block = frozenset(block)
         self._order = order or {}
         self._states: dict[str, PluginState] = {}
+        self._backends: dict[str, StorageBackend] | None = None
+        self._drivers: dict[str, PlcDriver] | None = None
 
     @classmethod
     def load(
@@ -111,6 +113,7 @@ class Plugins:
         if name in self._states:
             log.error("plugin %s: the name is taken by another one; not loaded", name)
             return
+        self._backends = self._drivers = None
         state = self._states[name] = PluginState(name=name, version=version, built_in=built_in)
         if name in self._block:
             state.state = "blocked"
@@ -148,10 +151,16 @@ class Plugins:
     # Hooks, typed
 
     def storage_backends(self) -> dict[str, StorageBackend]:
-        return self._by_name(self._ask("ocppgw_storage_backends"), "storage back end")
+        """Asked once, however often it is called; likewise :meth:`plc_drivers`."""
+        if self._backends is None:
+            answers = self._ask("ocppgw_storage_backends")
+            self._backends = self._by_name(answers, "storage back end")
+        return self._backends
 
     def plc_drivers(self) -> dict[str, PlcDriver]:
-        return self._by_name(self._ask("ocppgw_plc_drivers"), "PLC driver")
+        if self._drivers is None:
+            self._drivers = self._by_name(self._ask("ocppgw_plc_drivers"), "PLC driver")
+        return self._drivers
 
     def central_handlers(
         self, central: CentralContext

@@ -226,3 +226,14 @@ def test_the_built_in_plugins_are_plugins(caplog: pytest.LogCaptureFixture) -> N
     assert all(state.built_in and state.hooks for state in plugins.describe())
     assert {"file"} <= set(plugins.storage_backends())
     assert {"simulator"} <= set(plugins.plc_drivers())
+
+
+def test_hooks_are_called_once_and_a_failure_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    plugins = manager(bad=Raising(), good=Backend("a"))
+
+    for _ in range(3):
+        assert list(plugins.storage_backends()) == ["a"]
+
+    assert caplog.messages == ["plugin bad: ocppgw_storage_backends: RuntimeError: no disk"]
+    plugins.add("late", lambda: Backend("b"))
+    assert list(plugins.storage_backends()) == ["a", "b"]
