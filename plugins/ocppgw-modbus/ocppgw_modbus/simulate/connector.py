@@ -104,13 +104,14 @@ class Connector:
         id_tag, self._asked = self._asked[0], None
         if accepted:
             self._authorized, self._patience = id_tag, TAG_PATIENCE
-        self._say("tag accepted" if accepted else "tag refused", f"tag {id_tag}", id_tag=id_tag)
+        event = "tag accepted" if accepted else "tag refused"
+        self._say(event, f"{event}: {id_tag}", id_tag=id_tag)
 
     def start_answered(self, accepted: bool, transaction: int) -> None:
         if self.kept.phase not in (Phase.STARTING, Phase.CHARGING):
             return
         self.kept.transaction = transaction
-        self._say("transaction", f"transaction {transaction}", transaction=transaction)
+        self._say("transaction", f"this is transaction {transaction}", transaction=transaction)
         if not accepted and self.kept.phase is Phase.CHARGING:
             self.stop(Reason.DE_AUTHORIZED)
 

@@ -64,4 +64,6 @@ class SimulatedPlc(Service):
 
 
 def _show(happening: Happening) -> None:
-    log.info("%s", plain_line(happening))
+    """What people do and what becomes of it; the hand-shakes are for the curious."""
+    level = logging.DEBUG if happening.about else logging.INFO
+    log.log(level, "%s", plain_line(happening))
