@@ -64,8 +64,9 @@ class HttpClient:
         """
         target = target_of(url)
         extra = b"".join([line(name, value) for name, value in headers])
-        request = b"%bContent-Type: %b\r\nContent-Length: %d\r\n%b%b\r\n%b" % (
-            target.request_line, content_type, len(body), _OURS, extra, body,
+        kind = line(b"Content-Type", content_type)
+        request = b"%b%bContent-Length: %d\r\n%b%b\r\n%b" % (
+            target.request_line, kind, len(body), _OURS, extra, body,
         )  # fmt: skip
         call = _Call(target, request)
         try:

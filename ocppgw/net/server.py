@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from typing import Any, cast
 
@@ -222,7 +223,7 @@ class Listener:
     def address(self) -> str:
         """The IP address bound, or the path of a Unix socket."""
         host = self._port.getHost()
-        return str(host.host if hasattr(host, "host") else host.name)
+        return str(host.host) if hasattr(host, "host") else os.fsdecode(host.name)
 
     @property
     def port(self) -> int:
