@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ocppgw.web.client import ControlClient
+
 ROOT = Path(__file__).parents[2]
 PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
 BUILT_FROM = ("ocppgw", "setup.cfg", "pyproject.toml", "README.md", "LICENSE")
@@ -83,6 +85,10 @@ class Gateway:
             return connection.getresponse().read().decode()
         finally:
             connection.close()
+
+    def control(self, method: str, path: str) -> Any:
+        """What the control API answers."""
+        return ControlClient(self._console.parent / "var" / "control.sock").call(method, path)
 
 
 class Configuration(NamedTuple):

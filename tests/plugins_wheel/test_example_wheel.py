@@ -44,6 +44,44 @@ def test_a_whole_session(start: Any, tmp_path: Path) -> None:
         connector.unlink()
         gateway.says(rf"transaction {transaction} stops at .* kWh charged")
 
+        (stored,) = gateway.control("GET", "/api/transactions")
+    assert stored["transactionId"] == int(transaction)
+    assert (stored["idTag"], stored["state"]) == ("GUEST-1", "stopped")
+    assert stored["energy"] == stored["meterStop"] - stored["meterStart"] > 0
+
+
+def test_an_operator_starts_and_stops_a_session(
+    environment: Any, configuration: Any, start: Any, tmp_path: Path
+) -> None:
+    """The driver does as it is told, and says why when it does not."""
+
+    def send(operation: str, *fields: str) -> str:
+        command = ("ocppgw", "send", "--config", str(configuration.path), "COUNTER-1")
+        shown: str = environment.run(*command, operation, *fields, cwd=tmp_path).stdout
+        return shown.strip()
+
+    with start() as gateway:
+        gateway.says(r"connector 1 is Available")
+        begin = ("RemoteStartTransaction", "idTag=GUEST-1", "connectorId=1")
+
+        assert send(*begin) == "RemoteStartTransaction: Accepted"
+        transaction = gateway.says(r"starts to charge with tag GUEST-1.*transaction (\d+)")[1]
+        gateway.says(r"connector 1 is (Occupied|Charging)")
+        assert re.match(r"RemoteStartTransaction: Rejected: .*charging", send(*begin))
+
+        stop = send("RemoteStopTransaction", f"transactionId={transaction}")
+        assert stop == "RemoteStopTransaction: Accepted"
+        gateway.says(rf"transaction {transaction} stops")
+
+
+def test_wrong_options_are_told_and_the_rest_goes_on(configuration: Any, start: Any) -> None:
+    wrong = configuration.text.replace("tags: [GUEST-1]", "tagz: [GUEST-1]")
+    configuration.path.write_text(wrong, encoding="utf-8")
+
+    with start() as gateway:
+        gateway.says(r"plugin example: .*tagz")
+        gateway.says(r"connector 1 is Available")
+
 
 def test_its_vendor_is_answered_and_others_are_left_alone(start: Any) -> None:
     with start() as gateway:
