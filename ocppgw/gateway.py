@@ -201,19 +201,19 @@ class Gateway:
                 clock=self._clock,
                 http=self._http,
                 driver=driver,
-                own_address=self._own_address,
+                own_address=self.own_address,
                 observe=observers,
                 options=self._context.options,
             )
             box.use(self._plugins.charge_point_handlers(box.context))
             boxes.append(box)
-        self._charge_points = ChargePointServer(boxes, address=self._own_address())
-        log.debug("charge boxes are called at %s%s", self._own_address(), server.path)
+        self._charge_points = ChargePointServer(boxes, address=self.own_address())
+        log.debug("charge boxes are called at %s%s", self.own_address(), server.path)
         for box in boxes:
             self._undo.push_async_callback(box.stop)
             await box.start()
 
-    def _own_address(self) -> str:
+    def own_address(self) -> str:
         """The URL of the charge point service, as central systems are told."""
         server = self._settings.charge_point_server
         if server.public_url is not None:

@@ -1,0 +1,201 @@
+"""The story on the console."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+import pytest
+
+from ocppgw import narrate
+from ocppgw.narrate import Narrator
+from ocppgw.observe import Exchange, StateChange
+from ocppgw.ocpp import enums as e
+from ocppgw.ocpp import model as m
+from ocppgw.ocpp.operations import OPERATIONS, Version
+
+REFUSED_START = (
+    "CP-1 ← the central system asks: RemoteStartTransaction (idTag A1, connectorId 1): Rejected"
+)
+AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
+INFO = m.IdTagInfo(status=e.AuthorizationStatus.ACCEPTED)
+
+
+def exchange(
+    request: m.Request,
+    response: m.Response | None = None,
+    *,
+    role: str = "charge point",
+    error: str | None = None,
+) -> Exchange:
+    operation = next(o for o in OPERATIONS if o.request is type(request))
+    return Exchange(
+        at=AT,
+        role=role,
+        sent=True,
+        identity="CP-1",
+        version=Version.V15,
+        direction=operation.direction,
+        operation=operation.name,
+        request=request,
+        response=response,
+        error=error,
+        seconds=0.1,
+    )
+
+
+def told(caplog: pytest.LogCaptureFixture, *observed: Exchange | StateChange) -> list[str]:
+    caplog.set_level(logging.INFO, "ocppgw.story")
+    narrator = Narrator(["OWN-1"])
+    for each in observed:
+        narrator(each)
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_a_session_is_told_in_plain_words(caplog: pytest.LogCaptureFixture) -> None:
+    sampled = (
+        m.SampledValue(value="1500"),
+        m.SampledValue(
+            value="11000", measurand=e.Measurand.POWER_ACTIVE_IMPORT, unit=e.UnitOfMeasure.W
+        ),
+        m.SampledValue(value="230", phase=e.Phase.L1, unit=e.UnitOfMeasure.V),
+    )
+    boot = m.BootNotificationRequest(
+        charge_point_vendor="ACME", charge_point_model="Wall", firmware_version="1.2"
+    )
+    story = told(
+        caplog,
+        StateChange(at=AT, role="charge point", identity="CP-1", subject="plc", what="online"),
+        exchange(
+            boot,
+            m.BootNotificationResponse(
+                status=e.RegistrationStatus.ACCEPTED, current_time=AT, interval=20
+            ),
+        ),
+        exchange(m.AuthorizeRequest(id_tag="A1"), m.AuthorizeResponse(id_tag_info=INFO)),
+        exchange(
+            m.StartTransactionRequest(connector_id=1, id_tag="A1", timestamp=AT, meter_start=1000),
+            m.StartTransactionResponse(transaction_id=17, id_tag_info=INFO),
+        ),
+        exchange(
+            m.MeterValuesRequest(
+                connector_id=1, meter_value=(m.MeterValue(timestamp=AT, sampled_value=sampled),)
+            ),
+            m.MeterValuesResponse(),
+        ),
+        exchange(
+            m.StopTransactionRequest(
+                transaction_id=17, timestamp=AT, meter_stop=3500, reason=e.Reason.LOCAL
+            ),
+            m.StopTransactionResponse(),
+        ),
+    )
+
+    assert story == [
+        "CP-1  plc: online",
+        "CP-1 → boots as ACME Wall, software 1.2: Accepted, heartbeat every 20 s",
+        "CP-1 → asks whether tag A1 may charge: Accepted",
+        "CP-1 → connector 1 starts to charge with tag A1 at 1.000 kWh: transaction 17, Accepted",
+        "CP-1 → connector 1 meters 1.500 kWh, 11000 W",
+        "CP-1 → transaction 17 stops at 3.500 kWh (Local), 2.500 kWh charged",
+    ]
+
+
+def test_status_commands_and_failures(caplog: pytest.LogCaptureFixture) -> None:
+    status = m.StatusNotificationRequest(
+        connector_id=2,
+        status=e.ChargePointStatus.FAULTED,
+        error_code=e.ChargePointErrorCode.GROUND_FAILURE,
+        info="wet",
+    )
+    station = m.StatusNotificationRequest(
+        connector_id=0,
+        status=e.ChargePointStatus.AVAILABLE,
+        error_code=e.ChargePointErrorCode.NO_ERROR,
+    )
+    story = told(
+        caplog,
+        exchange(status, m.StatusNotificationResponse()),
+        exchange(station, error="no connection"),
+        exchange(
+            m.RemoteStartTransactionRequest(id_tag="A1", connector_id=1),
+            m.RemoteStartTransactionResponse(status=e.CommandStatus.REJECTED),
+            role="central",
+        ),
+        exchange(m.ClearCacheRequest(), error="time-out", role="central"),
+        exchange(
+            m.StopTransactionRequest(transaction_id=4, timestamp=AT, meter_stop=1),
+            m.StopTransactionResponse(),
+        ),
+        exchange(m.MeterValuesRequest(connector_id=1), m.MeterValuesResponse()),
+    )
+
+    assert story == [
+        "CP-1 → connector 2 is Faulted, GroundFailure, wet",
+        "CP-1 → the station is Available; failed: no connection",
+        REFUSED_START,
+        "CP-1 ← the central system asks: ClearCache; failed: time-out",
+        "CP-1 → transaction 4 stops at 0.001 kWh",
+        "CP-1 → connector 1 meters nothing",
+    ]
+    assert [record.levelname for record in caplog.records][:2] == ["INFO", "WARNING"]
+
+
+def test_heartbeats_are_not_told_unless_they_fail(caplog: pytest.LogCaptureFixture) -> None:
+    story = told(
+        caplog,
+        exchange(m.HeartbeatRequest(), m.HeartbeatResponse(current_time=AT)),
+        exchange(m.HeartbeatRequest(), error="no connection"),
+    )
+
+    assert story == ["CP-1 → Heartbeat; failed: no connection"]
+
+
+def test_what_a_box_of_ours_says_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    import msgspec
+
+    seen_by_central = exchange(m.AuthorizeRequest(id_tag="A1"), role="central")
+
+    assert told(caplog, msgspec.structs.replace(seen_by_central, identity="OWN-1")) == []
+
+
+def test_a_reading_that_is_no_number_is_shown_as_it_came(caplog: pytest.LogCaptureFixture) -> None:
+    sampled = (m.SampledValue(value="much"),)
+    values = m.MeterValuesRequest(
+        connector_id=1, meter_value=(m.MeterValue(timestamp=AT, sampled_value=sampled),)
+    )
+
+    assert told(caplog, exchange(values)) == ["CP-1 → connector 1 meters much Wh"]
+
+
+def test_only_so_many_transactions_are_remembered(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(narrate, "REMEMBERED", 1)
+    start = m.StartTransactionRequest(connector_id=1, id_tag="A", timestamp=AT, meter_start=0)
+    observed = [
+        exchange(start, m.StartTransactionResponse(transaction_id=n, id_tag_info=INFO))
+        for n in (1, 2)
+    ] + [
+        exchange(
+            m.StopTransactionRequest(transaction_id=n, timestamp=AT, meter_stop=1000),
+            m.StopTransactionResponse(),
+        )
+        for n in (1, 2)
+    ]
+
+    assert told(caplog, *observed)[2:] == [
+        "CP-1 → transaction 1 stops at 1.000 kWh",
+        "CP-1 → transaction 2 stops at 1.000 kWh, 1.000 kWh charged",
+    ]
+
+
+def test_nobody_narrates_where_nobody_reads(caplog: pytest.LogCaptureFixture) -> None:
+    class Gateway:
+        def identities(self) -> tuple[str, ...]:
+            return ()
+
+    caplog.set_level(logging.WARNING, "ocppgw.story")
+    assert narrate.ocppgw_observers(Gateway()) == []  # type: ignore[arg-type]
+    caplog.set_level(logging.INFO, "ocppgw.story")
+    assert len(narrate.ocppgw_observers(Gateway())) == 1  # type: ignore[arg-type]
