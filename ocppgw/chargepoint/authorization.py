@@ -76,7 +76,13 @@ class Authorization:
         self._answer_age = answer_age
         self._deadline = deadline
         self._in_service = in_service
+        self._waiting: dict[int, Tag] = {}
         self._presented: asyncio.Queue[Tag] = asyncio.Queue()
+
+    async def load(self) -> None:
+        """Learns of the tags that the life before left without an answer."""
+        for document in await self._ledger.storage.find(TAGS, {"box": self._ledger.box}):
+            self._present(msgspec.convert(document, Tag))
 
     async def plan_tag(self, plan: Plan, event: TagPresented) -> None:
         """Adds to a commit that a tag waits for its answer."""
@@ -89,17 +95,21 @@ class Authorization:
         }
         tag = msgspec.convert({"number": number, **fields}, Tag)
         plan.changes.append(Put(TAGS, (self._ledger.box, number), fields, version=number))
-        plan.done.append(lambda: self._presented.put_nowait(tag))
+        plan.done.append(lambda: self._present(tag))
 
     async def run(self) -> None:
-        """Answers tags, each on its own, beginning with those of the life before."""
+        """Answers tags, each on its own; begun again, it begins with all that wait."""
         self._presented = asyncio.Queue()
-        for document in await self._ledger.storage.find(TAGS, {"box": self._ledger.box}):
-            self._presented.put_nowait(msgspec.convert(document, Tag))
+        for tag in self._waiting.values():
+            self._presented.put_nowait(tag)
         async with asyncio.TaskGroup() as group:
             while True:
                 tag = await self._presented.get()
                 group.create_task(self._answer(tag))
+
+    def _present(self, tag: Tag) -> None:
+        self._waiting[tag.number] = tag
+        self._presented.put_nowait(tag)
 
     async def _answer(self, tag: Tag) -> None:
         verdict = await self._judge(tag)
@@ -112,6 +122,7 @@ class Authorization:
                 accepted=verdict.accepted,
             )
             plan = Plan(self._answers.put(answer), Delete(TAGS, (self._ledger.box, tag.number)))
+            plan.done.append(lambda: self._waiting.pop(tag.number, None))
             plan.done.append(lambda: self._answers.wake(tag.connector_id))
             return plan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable
 from typing import ClassVar
@@ -24,9 +25,12 @@ from ocppgw.observe import Observed
 from ocppgw.ocpp.model import Request, Response
 from ocppgw.ocpp.operations import Direction, Operation, Version
 from ocppgw.plc.base import Driver
-from ocppgw.storage.base import Collection, Storage
+from ocppgw.storage.base import Collection, Storage, StorageError
+
+log = logging.getLogger(__name__)
 
 VERSION = Version.V15
+A_DAY = 24 * 3600.0
 
 
 class ChargeBox:
@@ -63,6 +67,7 @@ class ChargeBox:
         self.identity = settings.identity
         self._settings = settings
         self._driver = driver
+        self._clock = clock
         narrator = Narrator(settings.identity, clock, observe)
         self._rooms = rooms = Rooms(
             settings,
@@ -126,11 +131,21 @@ class ChargeBox:
             ("the latest-only lane", rooms.latest),
         ):
             self._workers.start(name, room.run)
+        self._workers.start("housekeeping", self._keep_house)
 
     async def stop(self) -> None:
         """Ends everything, the driver first; what was begun in the store is finished."""
         await self._workers.stop()
         await self._rooms.ledger.settle()
+
+    async def _keep_house(self) -> None:
+        """Forgets, once a day, what need not be kept any longer."""
+        while True:
+            await self._clock.sleep(A_DAY)
+            try:
+                await self._rooms.ledger.storage.prune(self._clock.now())
+            except StorageError as error:
+                log.warning("%s: old sessions are kept for now: %s", self.identity, error)
 
     async def _announce(self, key: str, request: Request) -> None:
         """Puts a message into the latest-only lane."""

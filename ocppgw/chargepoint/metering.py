@@ -140,7 +140,7 @@ class Metering:
                 log.warning("%s: a meter value was not kept: %s", self._ledger.box, error)
 
     async def _plan(self, session: Session, reading: Reading, *, sampling: bool) -> Plan | None:
-        if session.ended_at is not None:
+        if session.ended_at is not None or whole_second(reading.at) < session.started_at:
             return None
         plan = Plan()
         energy = reading.energy_wh

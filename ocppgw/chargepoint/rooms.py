@@ -77,6 +77,7 @@ class Rooms:
         await self.register.load()
         await self.availability.load()
         await self.sessions.load()
+        await self.authorization.load()
 
     # Wiring
 
@@ -98,14 +99,13 @@ class Rooms:
         self.configuration.boot_said(interval)
         self.heartbeat.start()
         self.transactions.open()
-        self.latest.open()
-        self.status.report_all()
+        self.status.open()
 
     def _shut(self) -> None:
         """A boot begins: nothing else is sent."""
         self.heartbeat.stop()
         self.transactions.shut()
-        self.latest.shut()
+        self.status.shut()
 
     def _delivered(self, answer: Answer) -> None:
         self.sessions.delivered(answer)

@@ -40,7 +40,7 @@ class ChargePointServer:
             call = decode_call(request.body, TO_US)
             if trace.wanted():
                 trace.xml(f"{call.identity}: {call.operation.name} received", request.body)
-            body = encode_reply(call, await self._answer(call, request))
+            body = _encoded(call, await self._answer(call, request))
         except Fault as fault:
             return _fault(fault, request)
         if trace.wanted():
@@ -76,6 +76,15 @@ class ChargePointServer:
             return _plain(405, "This is an OCPP SOAP service: POST to it, or ask for ?wsdl.")
         body = wsdl.render(Version.V15, TO_US, self._address)
         return HttpResponse(content_type=b"text/xml; charset=utf-8", body=body)
+
+
+def _encoded(call: Call, response: Response) -> bytes:
+    try:
+        return encode_reply(call, response)
+    except ValueError as error:
+        fault = Fault.internal_error(f"the answer to {call.operation.name} cannot be said: {error}")
+        fault.wire, fault.identity = call.wire, call.identity
+        raise fault from error
 
 
 def _fault(fault: Fault, request: HttpRequest) -> HttpResponse:

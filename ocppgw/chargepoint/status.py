@@ -59,13 +59,15 @@ class StatusBoard:
         self._told: dict[int, ConnectorStatus] = {}
         self._notes: dict[int, tuple[float, str]] = {}
         self._due: set[int] = set()
+        self._accepted = False
+        self._lane_open = False
         self._bell = Bell(clock)
 
     def saw(self, status: ConnectorStatus) -> None:
         """The PLC's word; connectors that this box does not have are passed over."""
         if status.connector_id in self._connectors:
             self._seen[status.connector_id] = status
-            self.refresh(status.connector_id)
+        self.refresh(status.connector_id)
 
     def lost(self, reason: str) -> None:
         """The PLC is away."""
@@ -83,7 +85,9 @@ class StatusBoard:
         return self._lost is not None
 
     def refresh(self, connector_id: int) -> None:
-        """Reports a connector if its state differs from what was reported last."""
+        """Reports a connector of this box if its state differs from what was reported."""
+        if connector_id not in self._connectors:
+            return
         current = self.current(connector_id)
         told = self._told.get(connector_id)
         if current == told:
@@ -98,11 +102,19 @@ class StatusBoard:
         for connector_id in self._connectors:
             self.refresh(connector_id)
 
-    def report_all(self) -> None:
-        """Reports the station and every connector, changed or not: after a boot."""
+    def open(self) -> None:
+        """The central system accepted the box: the station and every connector are
+        reported, changed or not. What the lane holds from before is out of date, so the
+        lane is opened only when that is replaced."""
+        self._accepted = True
         self.refresh_all()
         for connector_id in self._connectors:
             self._report(connector_id)
+
+    def shut(self) -> None:
+        """A boot begins: nothing is reported until it is accepted."""
+        self._accepted = self._lane_open = False
+        self._lane.shut()
 
     def note(self, connector_id: int, text: str) -> None:
         """Lets the operator read ``text`` (the first 50 characters) beside the state."""
@@ -129,7 +141,7 @@ class StatusBoard:
         """Makes durable what is due, until cancelled."""
         while True:
             self._bell.hush()
-            if not self._due:
+            if not (self._due and self._accepted):
                 await self._bell.wait()
                 continue
             try:
@@ -142,9 +154,15 @@ class StatusBoard:
         due = sorted(self._due)
         self._due.clear()
         plan = Plan(*(self._lane.put(f"status.{n}", self._notification(n)) for n in due))
-        plan.done.append(self._lane.wake)
+        plan.done.append(self._committed)
         plan.undo.append(lambda: self._due.update(due))
         return plan
+
+    def _committed(self) -> None:
+        if self._accepted and not self._lane_open:
+            self._lane_open = True
+            self._lane.open()
+        self._lane.wake()
 
     def _report(self, connector_id: int) -> None:
         self._due.add(connector_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from ocppgw.chargepoint.box import ChargeBox
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.operations import reason_of
-from ocppgw.chargepoint.records import TAGS
+from ocppgw.chargepoint.records import SESSIONS, TAGS
 from ocppgw.chargepoint.settings import CentralSystemLink, ChargeBoxSettings
 from ocppgw.chargepoint.workers import Workers
 from ocppgw.net.base import HttpReply
@@ -176,6 +177,44 @@ async def test_a_conflict_is_told_to_the_driver_and_healed(world):
     await world.stop()
 
     assert [a.id_tag for a in world.plc.answers] == ["ONE", "TWO"]
+
+
+async def test_an_event_is_taken_once_and_its_number_may_come_round_again(world):
+    await world.start()
+    await world.clock.advance(1)
+    station = world.box._rooms.station
+
+    def tag(event_id):
+        return TagPresented(event_id=event_id, connector_id=1, at=world.clock.now(), id_tag="T")
+
+    for event_id in ("1", "1", "2", "1"):
+        await station.take(tag(event_id), remember={"phase": event_id})
+        await world.clock.advance(1)
+    answers = [answer.event_id for answer in world.plc.answers]
+    noted = station.notes()
+    await station.remember({"phase": None, "other": "x"})
+    await world.kill()
+    await world.start()
+    kept = world.box._rooms.station.notes()
+    await world.stop()
+
+    assert answers == ["1", "2", "1"]
+    assert (noted, kept) == ({"phase": "1"}, {"other": "x"})
+
+
+async def test_old_sessions_are_forgotten_one_day(world):
+    await world.start()
+    await world.session()
+    world.clock.set_time(world.clock.now() + timedelta(days=401))
+    world.storage.failure = StorageUnavailable("full")
+    world.central.away = True
+    await world.clock.advance(24 * 3600)
+    world.storage.failure = None
+    await world.clock.advance(24 * 3600)
+    sessions = await world.storage.find(SESSIONS)
+    await world.stop()
+
+    assert sessions == []
 
 
 # The SOAP side

@@ -133,6 +133,9 @@ async def test_handlers_are_asked_one_after_the_other(world):
     async def faults(request, call):
         raise Fault.security_error("not today")
 
+    async def cannot_be_said(request, call):
+        return m.DataTransferResponse(status=e.CommandStatus.REJECTED)
+
     async def told(*handlers):
         world.box.use({m.DataTransferRequest: [(f.__name__, f) for f in handlers]})
         reply = await ChargePointServer([world.box]).answer(http(soap(request)))
@@ -148,11 +151,19 @@ async def test_handlers_are_asked_one_after_the_other(world):
         await told(lies),
         await told(faults, answers),
         await told(passes),
+        await told(cannot_be_said),
     ]
     errors = [exchange.error for exchange in world.exchanges()]
     await world.stop()
 
-    assert outcomes == ["BOX-1", "InternalError", "InternalError", "SecurityError", "NotSupported"]
+    assert outcomes == [
+        "BOX-1",
+        "InternalError",
+        "InternalError",
+        "SecurityError",
+        "NotSupported",
+        "InternalError",
+    ]
     assert asked == ["BOX-1", "BOX-1"]
     assert errors[0] is None
     assert "plugin breaks" in errors[1]
