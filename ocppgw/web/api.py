@@ -13,7 +13,6 @@ import logging
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, cast
-from urllib.parse import unquote
 
 from klein import Klein
 from twisted.internet.defer import Deferred
@@ -67,7 +66,9 @@ def answering(
                 status, sentence = _explained(error)
                 request.setResponseCode(status)
                 value = {"error": sentence}
-            return json.dumps(as_json(value)).encode() + b"\n"
+            body = json.dumps(as_json(value)).encode() + b"\n"
+            request.setHeader("Content-Length", str(len(body)))
+            return body
 
         return self.begin(run())
 
@@ -141,33 +142,32 @@ class Api:
         registration = None if wanted is None else Registration(wanted)
         return await self._central.views.stations(registration)
 
-    @app.route("/api/stations/<identity>", methods=["GET"])
+    @app.route("/api/stations/<path:identity>", methods=["GET"])
     @answering
     async def station(self, request: WebRequest, identity: str) -> Any:
-        identity = unquote(identity)
         found = await self._central.views.station(identity)
         if found is None:
             raise ApiError(404, f"no station {identity} is known here")
         return found
 
-    @app.route("/api/stations/<identity>/accept", methods=["POST"])
+    @app.route("/api/stations/<path:identity>/accept", methods=["POST"])
     @answering
     async def accept(self, request: WebRequest, identity: str) -> Any:
-        await self._central.accept_station(unquote(identity))
+        await self._central.accept_station(identity)
         return {}
 
-    @app.route("/api/stations/<identity>/refuse", methods=["POST"])
+    @app.route("/api/stations/<path:identity>/refuse", methods=["POST"])
     @answering
     async def refuse(self, request: WebRequest, identity: str) -> Any:
-        await self._central.refuse_station(unquote(identity))
+        await self._central.refuse_station(identity)
         return {}
 
-    @app.route("/api/stations/<identity>/operations/<name>", methods=["POST"])
+    @app.route("/api/stations/<path:identity>/operations/<name>", methods=["POST"])
     @answering
     async def operation(self, request: WebRequest, identity: str, name: str) -> Any:
         """Sends a command; gives the response, whether it was done, and if not, why."""
-        central, identity = self._central, unquote(identity)
-        operation = _operation(unquote(name))
+        central = self._central
+        operation = _operation(name)
         message = request_of(operation, _body(request))
         since = central.context.clock.now()
         try:
@@ -211,10 +211,10 @@ class Api:
             limit=_limit(request),
         )
 
-    @app.route("/api/notifications/<notification>/read", methods=["POST"])
+    @app.route("/api/notifications/<path:notification>/read", methods=["POST"])
     @answering
     async def mark_read(self, request: WebRequest, notification: str) -> Any:
-        await self._central.views.mark_read(unquote(notification))
+        await self._central.views.mark_read(notification)
         return {}
 
     # Users
@@ -224,23 +224,23 @@ class Api:
     async def users(self, request: WebRequest) -> Any:
         return await self._central.users.all()
 
-    @app.route("/api/users/<id_tag>", methods=["PUT"])
+    @app.route("/api/users/<path:id_tag>", methods=["PUT"])
     @answering
     async def put_user(self, request: WebRequest, id_tag: str) -> Any:
         """Adds the user with that tag, or changes it."""
         body = _body(request)
         if not isinstance(body, dict):
             raise ApiError(400, "expected a JSON object that describes the user")
-        fields = {**body, "idTag": unquote(id_tag)}
+        fields = {**body, "idTag": id_tag}
         await self._central.users.put(
             read(from_plain(fields), UserSettings, source="user", lax=True)
         )
         return {}
 
-    @app.route("/api/users/<id_tag>", methods=["DELETE"])
+    @app.route("/api/users/<path:id_tag>", methods=["DELETE"])
     @answering
     async def remove_user(self, request: WebRequest, id_tag: str) -> Any:
-        await self._central.users.remove(unquote(id_tag))
+        await self._central.users.remove(id_tag)
         return {}
 
     @app.route("/", branch=True)

@@ -8,10 +8,12 @@ import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from twisted.internet import tcp, unix
 from twisted.internet.base import ReactorBase
 from twisted.internet.error import CannotListenError
+from twisted.python.failure import Failure
 
 from ocppgw.bridge import result_of
 from ocppgw.errors import UserError
@@ -51,7 +53,8 @@ class ControlServer:
             path.parent.mkdir(parents=True, exist_ok=True)
             _clear_away(path)
             with _private():
-                self._port = cast("Any", self._reactor).listenUNIX(str(path), site, mode=0o600)
+                self._port = SocketPort(path, site, self._reactor)
+                self._port.startListening()
         except (OSError, CannotListenError) as error:
             why = getattr(error, "strerror", None) or getattr(error, "socketError", error)
             raise UserError(f"control.socket: {path} cannot be used: {why}") from error
@@ -67,8 +70,26 @@ class ControlServer:
             return
         port, self._port = self._port, None
         await self._api.close(GRACE)
-        with contextlib.suppress(FileNotFoundError):  # somebody took the path away before us
-            await result_of(port.stopListening())
+        await result_of(port.stopListening())
+
+
+class SocketPort(unix.Port):
+    """A port that takes its path away in the end only if it is still its own."""
+
+    def __init__(self, path: Path, site: Any, reactor: ReactorBase) -> None:
+        super().__init__(os.fsencode(path), site, mode=0o600, reactor=reactor)
+        self._path = path
+        self._inode: int | None = None
+
+    def startListening(self) -> None:  # noqa: N802  Twisted's name
+        super().startListening()
+        self._inode = self._path.stat().st_ino
+
+    def connectionLost(self, reason: Failure) -> None:  # noqa: N802  Twisted's name
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
+        tcp.Port.connectionLost(self, reason)
 
 
 @contextlib.contextmanager
