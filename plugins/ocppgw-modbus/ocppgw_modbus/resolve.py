@@ -37,7 +37,7 @@ from ocppgw_modbus.spec import (
     Type,
 )
 from ocppgw_modbus.units import UNITS, allowed_units
-from ocppgw_modbus.yamltree import Node, Tree
+from ocppgw_modbus.yamltree import Node, Tree, join
 
 V = TypeVar("V")
 
@@ -139,8 +139,9 @@ class _Section:
 
     def problem(self, keys: tuple[str | int, ...], text: str) -> None:
         path = self.path
-        for key in keys:
-            path = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}" if path else key
+        for depth, key in enumerate(keys):
+            inside = self.node.get(*keys[:depth]).value
+            path = f"{path}[{key}]" if isinstance(inside, list) else join(path, key)
         self.tree.problem(self.node.get(*keys).line, path, text)
 
     def point(

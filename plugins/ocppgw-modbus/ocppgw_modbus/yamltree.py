@@ -51,8 +51,8 @@ class Tree:
 
     def parse(self, text: str) -> Node | None:
         """The document's node tree, or ``None`` if it is no YAML at all."""
-        loader = yaml.SafeLoader(text)
         try:
+            loader = yaml.SafeLoader(text)
             root = loader.get_single_node()
             if root is None:
                 self.problem(1, "", "the file is empty, expected a register map")
@@ -63,8 +63,6 @@ class Tree:
             self.problem(mark.line + 1 if mark else 1, "", f"not YAML: {error.problem}")
         except yaml.YAMLError as error:
             self.problem(1, "", f"not YAML: {error}")
-        finally:
-            loader.dispose()
         return None
 
     def _node(self, loader: yaml.SafeLoader, node: yaml.Node, path: str, depth: int) -> Node:
@@ -173,7 +171,7 @@ class Tree:
         try:
             return msgspec.convert(plain, wanted)
         except msgspec.ValidationError as error:
-            known = _members(wanted)
+            known = [] if isinstance(plain, (dict, list)) else _members(wanted)
             if known:
                 hint = near_miss(str(plain), known) or f", expected one of: {', '.join(known)}"
                 self.problem(node.line, path, f"{_shown(node)} is not known{hint}")
