@@ -9,15 +9,10 @@ import msgspec
 
 from ocppgw.ocpp.model import Request
 from ocppgw.ocpp.operations import Direction, by_name, by_request
-from ocppgw.storage.base import Collection, Document
+from ocppgw.storage.base import Document
 
 WAITING = "waiting"
 PARKED = "parked"
-
-# A sequence is never used again: the queue's removals write the highest one to the mark.
-QUEUE = Collection("box_queue", ("box", "sequence"), indexes=("state",))
-QUEUE_MARK = Collection("box_queue_mark", ("box",))
-LATEST = Collection("box_latest", ("box", "name"))
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
