@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet import endpoints, error
 from twisted.internet.protocol import ServerFactory
 
 from ocppgw.bridge import result_of
 from ocppgw.errors import UserError
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 _from_string: Any = endpoints.serverFromString  # untyped
 _EXAMPLE = (
@@ -37,11 +40,13 @@ async def bind(reactor: Any, description: str, factory: ServerFactory) -> Any:
     try:
         return await result_of(endpoint.listen(factory))
     except error.CannotListenError as problem:
+        raise UserError(_cannot_listen(description, problem.socketError)) from problem
+    except OSError as problem:  # a Unix socket's lock file
         raise UserError(_cannot_listen(description, problem)) from problem
 
 
-def _cannot_listen(description: str, problem: error.CannotListenError) -> str:
-    number = getattr(problem.socketError, "errno", None)
+def _cannot_listen(description: str, problem: BaseException) -> str:
+    number = getattr(problem, "errno", None)
     if number == errno.EADDRINUSE:
         return (
             f"listener {description!r}: the address is in use;"
@@ -57,7 +62,7 @@ def _cannot_listen(description: str, problem: error.CannotListenError) -> str:
             f"listener {description!r}: this machine has no such address;"
             " name one of its own after interface=, or leave interface= out for all"
         )
-    return f"listener {description!r} cannot listen: {_reason(problem.socketError)}"
+    return f"listener {description!r} cannot listen: {_reason(problem)}"
 
 
 def _reason(problem: BaseException) -> str:
@@ -73,36 +78,25 @@ def _check_directory(description: str) -> None:
     A self-signed certificate without its key (the root that issued the others) is
     followed to its issuer, itself, for ever (Twisted 26.10).
     """
-    from cryptography import x509  # only with TLS
-    from cryptography.hazmat.primitives import serialization
-
     directory = Path(description.removeprefix("tls:").split(":")[0])
     if not directory.is_dir():
         raise UserError(
             f"listener {description!r}: {directory} is no directory;"
             " name one that holds the server's certificate and key as *.pem files"
         )
-    text = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    keys = set()
-    certificates: list[tuple[Path, x509.Certificate]] = []
+    keys: set[bytes] = set()
+    certificates: list[tuple[Path, Certificate]] = []
     for path in sorted(directory.rglob("*.pem")):
-        content = path.read_bytes()
         try:
-            if b"-----BEGIN CERTIFICATE" in content:
-                found = x509.load_pem_x509_certificates(content)
-                certificates += [(path, each) for each in found]
-            if b"PRIVATE KEY-----" in content:
-                key = serialization.load_pem_private_key(_key_part(content), None)
-                keys.add(key.public_key().public_bytes(*text))
+            _collect(path, keys, certificates)
         except (ValueError, TypeError) as problem:
             raise UserError(
-                f"listener {description!r}: {path} cannot be read: {problem}"
+                f"listener {description!r}: {path} is not PEM that can be read;"
+                f" replace it or take it out ({problem})"
             ) from problem
-    served = 0
+    served = [each for _, each in certificates if _public(each.public_key()) in keys]
     for path, certificate in certificates:
-        if certificate.public_key().public_bytes(*text) in keys:
-            served += 1
-        elif certificate.issuer == certificate.subject:
+        if certificate not in served and certificate.issuer == certificate.subject:
             raise UserError(
                 f"listener {description!r}: {path} holds a self-signed certificate without its"
                 " key, most likely the root authority; take it out of the directory, clients"
@@ -115,7 +109,24 @@ def _check_directory(description: str) -> None:
         )
 
 
-def _key_part(content: bytes) -> bytes:
-    """The private key of a PEM file that may hold certificates before it."""
-    end = content.index(b"PRIVATE KEY-----")
-    return content[content.rindex(b"-----BEGIN", 0, end + 1) :]
+def _collect(path: Path, keys: set[bytes], certificates: list[tuple[Path, Certificate]]) -> None:
+    """Adds a file's certificates, and the public half of its key. ValueError, TypeError."""
+    from cryptography import x509  # only with TLS: it costs start-up time and memory
+    from cryptography.hazmat.primitives import serialization
+
+    content = path.read_bytes()
+    if b"-----BEGIN CERTIFICATE" in content:
+        certificates += [(path, each) for each in x509.load_pem_x509_certificates(content)]
+    end = content.find(b"PRIVATE KEY-----")
+    if end >= 0:
+        begin = content.rindex(b"-----BEGIN", 0, end)
+        keys.add(_public(serialization.load_pem_private_key(content[begin:], None).public_key()))
+
+
+def _public(key: Any) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    encoded: bytes = key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return encoded
