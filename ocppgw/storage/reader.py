@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ocppgw.storage.base import ABSENT, Document, Key
-from ocppgw.storage.checks import bounds, declared, value_at
+from ocppgw.storage.checks import bounds, declared, key_of, value_at
 from ocppgw.storage.sqlite import Table
 from ocppgw.storage.values import document_of, packed_value
 from ocppgw.storage.writer import Failure
@@ -107,7 +107,7 @@ def _beyond(
 ) -> tuple[str, list[Any]]:
     """What comes behind a document, in the order of the query; SQL sorts absent first."""
     sign = "<" if descending else ">"
-    key = list(table.collection.key(after))
+    key = list(key_of(table.collection, after))
     later_key = f"({', '.join(table.key_columns)}) {sign} ({', '.join('?' for _ in key)})"
     if order_by is None:
         return later_key, key

@@ -109,6 +109,7 @@ class MemoryStorage(Storage):
             if all(test(row.document) for test in tests)
         ]
         if after is not None:
+            key_of(collection, after)
             compare = operator.lt if descending else operator.gt
             documents = [d for d in documents if compare(place(d), place(after))]
         documents.sort(key=place, reverse=descending)

@@ -157,6 +157,8 @@ class QueryContract(ContractBase):
             for value in values:
                 with pytest.raises(ValueError, match="find"):
                     await storage.find(USERS, {"age": value})
+            with pytest.raises(ValueError, match="contract_users"):
+                await storage.find(USERS, after={"name": "a document without its key"})
             with pytest.raises(ValueError, match="contract_unopened"):
                 await storage.find(unopened)
             with pytest.raises(ValueError, match="contract_unopened"):
