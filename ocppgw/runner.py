@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+import click
 from twisted.application import service
 from twisted.internet import asyncioreactor
 from twisted.internet.base import ReactorBase
@@ -16,6 +17,8 @@ from twisted.scripts._twistd_unix import ServerOptions, UnixApplicationRunner
 from ocppgw import logs
 from ocppgw.errors import UserError
 from ocppgw.service import GatewayService
+
+PIPE = 4096  # bytes that a pipe takes in one piece
 
 
 def install_reactor() -> ReactorBase:
@@ -60,7 +63,11 @@ def background(file: Path, *, pid_file: Path, log_file: Path) -> int:
     gateway = make_service(file)
     options: Any = DaemonOptions()
     options.parseOptions(
-        ["--pidfile", str(pid_file.absolute()), "--logfile", str(log_file.absolute())]
+        [
+            "--no_save",
+            f"--pidfile={pid_file.absolute()}",
+            f"--logfile={log_file.absolute()}",
+        ]
     )
     Daemon(options, gateway).run()
     return gateway.exit_code
@@ -94,14 +101,12 @@ class Daemon(UnixApplicationRunner):
         return application
 
     def _formatChildException(self, exception: Exception) -> bytes:  # noqa: N802
-        return f"1 {exception}".encode()
+        return f"1 {exception}".encode()[:PIPE]
 
     def _waitForStart(self, readPipe: int) -> int:  # noqa: N802, N803
-        said = b""
-        while chunk := os.read(readPipe, 4096):
-            said += chunk
+        said = os.read(readPipe, PIPE)
         if said == b"0":
             return 0
-        sentence = said[2:].decode() or "the daemon ended while it started; its log says more"
-        sys.__stderr__.write(sentence + "\n")  # type: ignore[union-attr]
+        # sys.stderr is the log file by now
+        click.echo(said[2:].decode(errors="replace"), file=sys.__stderr__)
         return 1

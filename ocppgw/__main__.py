@@ -1,0 +1,5 @@
+"""``python -m ocppgw``."""
+
+from ocppgw.cli import main
+
+main()
