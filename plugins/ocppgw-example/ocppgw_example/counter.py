@@ -9,13 +9,28 @@ from enum import Enum
 import msgspec
 
 from ocppgw.ocpp.enums import ChargePointStatus, Measurand, UnitOfMeasure
-from ocppgw.plc import AnswerStart, AnswerStop, Event, Measured, Reading, StartWanted, StopWanted
+from ocppgw.plc import (
+    AnswerStart,
+    AnswerStop,
+    AnswerTag,
+    Event,
+    Measured,
+    Reading,
+    StartWanted,
+    StopWanted,
+    TagPresented,
+)
+from ocppgw_example.folder import Card
+
+Answer = AnswerTag | AnswerStart | AnswerStop
 
 
 class Phase(Enum):
-    """Where a session is; ``ASKING`` and ``STOPPING`` wait for the charge box's answer."""
+    """Where a session is. Presented, asking and stopping wait for an answer."""
 
     FREE = "free"
+    PRESENTED = "presented"
+    ACCEPTED = "accepted"
     ASKING = "asking"
     CHARGING = "charging"
     STOPPING = "stopping"
@@ -24,10 +39,19 @@ class Phase(Enum):
 
 STATUS = {
     Phase.FREE: ChargePointStatus.AVAILABLE,
+    Phase.PRESENTED: ChargePointStatus.PREPARING,
+    Phase.ACCEPTED: ChargePointStatus.PREPARING,
     Phase.ASKING: ChargePointStatus.PREPARING,
     Phase.CHARGING: ChargePointStatus.CHARGING,
     Phase.STOPPING: ChargePointStatus.FINISHING,
     Phase.REFUSED: ChargePointStatus.FINISHING,
+}
+
+# What an answer leads to: from the phase that waits for it, accepted and refused.
+AFTER = {
+    AnswerTag: (Phase.PRESENTED, Phase.ACCEPTED, Phase.REFUSED),
+    AnswerStart: (Phase.ASKING, Phase.CHARGING, Phase.REFUSED),
+    AnswerStop: (Phase.STOPPING, Phase.FREE, Phase.FREE),
 }
 
 
@@ -37,7 +61,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     phase: Phase = Phase.FREE
     since: datetime | None = None
     energy_wh: float = 0.0  # as the phase began
-    id_tag: str = ""
+    card: Card = Card("", 0)
     transaction_id: int | None = None
     events: int = 0
     available: bool = True
@@ -50,6 +74,7 @@ class Counter:
         self._number = number
         self._power = power
         self._memory = Memory()
+        self._granted = ""
 
     @property
     def note(self) -> str:
@@ -78,48 +103,65 @@ class Counter:
         memory = self._memory
         if memory.since is None:
             return None
-        if memory.phase is Phase.ASKING:
-            return StartWanted(
-                event_id=self._event_id,
-                connector_id=self._number,
-                at=memory.since,
-                id_tag=memory.id_tag,
-                meter_start_wh=round(memory.energy_wh),
-            )
-        if memory.phase is Phase.STOPPING:
-            return StopWanted(
-                event_id=self._event_id,
-                connector_id=self._number,
-                at=memory.since,
-                id_tag=memory.id_tag,
-                meter_stop_wh=round(memory.energy_wh),
-                transaction_id=memory.transaction_id,
-            )
-        return None
+        event_id, connector_id, at = self._event_id, self._number, memory.since
+        id_tag, energy = memory.card.tag, round(memory.energy_wh)
+        match memory.phase:
+            case Phase.PRESENTED:
+                return TagPresented(
+                    event_id=event_id, connector_id=connector_id, at=at, id_tag=id_tag
+                )
+            case Phase.ASKING:
+                return StartWanted(
+                    event_id=event_id,
+                    connector_id=connector_id,
+                    at=at,
+                    id_tag=id_tag,
+                    meter_start_wh=energy,
+                )
+            case Phase.STOPPING:
+                return StopWanted(
+                    event_id=event_id,
+                    connector_id=connector_id,
+                    at=at,
+                    id_tag=id_tag,
+                    meter_stop_wh=energy,
+                    transaction_id=memory.transaction_id,
+                )
+            case _:
+                return None
 
-    def step(self, tag: str, now: datetime) -> Event | None:
-        """Takes what the file says (``""``: no car) and gives the event that makes."""
-        memory = self._memory
-        if self.free and tag:
-            self._enter(Phase.ASKING, now, id_tag=tag, events=memory.events + 1)
-        elif memory.phase is Phase.CHARGING and tag != memory.id_tag:
-            self._enter(Phase.STOPPING, now, events=memory.events + 1)
-        elif memory.phase is Phase.REFUSED and tag != memory.id_tag:
-            self._enter(Phase.FREE, now)
-        else:
-            return None
+    def grant(self, tag: str) -> None:
+        """A remote start: the card with that tag, when it comes, need not be asked for."""
+        self._granted = tag
+
+    def step(self, card: Card, now: datetime) -> Event | None:
+        """Takes what lies there and gives the event that makes."""
+        there = bool(card.tag) and card == self._memory.card
+        match self._memory.phase:
+            case Phase.FREE if self.free and card.tag:
+                granted = card.tag == self._granted
+                self._granted = ""
+                self._enter(Phase.ASKING if granted else Phase.PRESENTED, now, card=card)
+            case Phase.ACCEPTED if there:
+                self._enter(Phase.ASKING, now)
+            case Phase.CHARGING if not there:
+                self._enter(Phase.STOPPING, now)
+            case Phase.PRESENTED | Phase.ACCEPTED | Phase.REFUSED if not there:
+                self._enter(Phase.FREE, now)
+            case _:
+                return None
         return self.unanswered
 
-    def started(self, answer: AnswerStart, now: datetime) -> None:
-        """The answer to our start; one that is repeated or out of date changes nothing."""
-        if self._memory.phase is Phase.ASKING and answer.event_id == self._event_id:
-            phase = Phase.CHARGING if answer.accepted else Phase.REFUSED
-            self._enter(phase, now, transaction_id=answer.transaction_id)
-
-    def stopped(self, answer: AnswerStop, now: datetime) -> None:
-        """The answer to our stop, likewise."""
-        if self._memory.phase is Phase.STOPPING and answer.event_id == self._event_id:
-            self._enter(Phase.FREE, now, transaction_id=None)
+    def answered(self, answer: Answer, now: datetime) -> None:
+        """An answer; one that is repeated or out of date changes nothing."""
+        waiting, accepted, refused = AFTER[type(answer)]
+        if self._memory.phase is not waiting or answer.event_id != self._event_id:
+            return
+        if isinstance(answer, AnswerStart):
+            self._memory = msgspec.structs.replace(
+                self._memory, transaction_id=answer.transaction_id
+            )
+        self._enter(accepted if is_yes(answer) else refused, now)
 
     def set_available(self, available: bool) -> None:
         """In or out of service; a running session goes on to its end."""
@@ -128,20 +170,13 @@ class Counter:
     def reading(self, now: datetime) -> Reading:
         """What the meter shows."""
         power = self._power if self._memory.phase is Phase.CHARGING else 0.0
-        return Reading(
-            connector_id=self._number,
-            at=now,
-            values=(
-                Measured(
-                    measurand=Measurand.ENERGY_ACTIVE_IMPORT_REGISTER,
-                    value=round(self._energy(now)),
-                    unit=UnitOfMeasure.WH,
-                ),
-                Measured(
-                    measurand=Measurand.POWER_ACTIVE_IMPORT, value=power, unit=UnitOfMeasure.W
-                ),
-            ),
+        energy = Measured(
+            measurand=Measurand.ENERGY_ACTIVE_IMPORT_REGISTER,
+            value=round(self._energy(now)),
+            unit=UnitOfMeasure.WH,
         )
+        draws = Measured(measurand=Measurand.POWER_ACTIVE_IMPORT, value=power, unit=UnitOfMeasure.W)
+        return Reading(connector_id=self._number, at=now, values=(energy, draws))
 
     @property
     def _event_id(self) -> str:
@@ -153,7 +188,19 @@ class Counter:
             return memory.energy_wh
         return memory.energy_wh + self._power * (now - memory.since).total_seconds() / 3600
 
-    def _enter(self, phase: Phase, now: datetime, **changes: str | int | None) -> None:
+    def _enter(self, phase: Phase, now: datetime, card: Card | None = None) -> None:
+        """Begins a phase; one that waits for an answer gets an event of its own."""
+        event = any(phase is waiting for waiting, _, _ in AFTER.values())
         self._memory = msgspec.structs.replace(
-            self._memory, phase=phase, since=now, energy_wh=self._energy(now), **changes
+            self._memory,
+            phase=phase,
+            since=now,
+            energy_wh=self._energy(now),
+            card=card or self._memory.card,
+            events=self._memory.events + event,
         )
+
+
+def is_yes(answer: Answer) -> bool:
+    """Whether it is a yes; a stop is always one."""
+    return isinstance(answer, AnswerStop) or answer.accepted

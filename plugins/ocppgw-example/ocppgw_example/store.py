@@ -119,6 +119,7 @@ class MemoryStorage(Storage):
         found = [document for document in found if all(test(document) for test in tests)]
         found.sort(key=place, reverse=descending)
         if after is not None:
+            key_of(collection, after)
             beyond = operator.lt if descending else operator.gt
             found = [document for document in found if beyond(place(document), place(after))]
         return [checked(document) for document in found[:limit]]
