@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ocppgw.central.core import Core
 from ocppgw.central.handlers import boot_fields
-from ocppgw.central.settings import networks
+from ocppgw.central.settings import CentralSettings, networks
 from ocppgw.central.station import Registration, Station
 from ocppgw.link.endpoint import callback_url, caller, within
 from ocppgw.net.base import HttpRequest
@@ -96,11 +96,20 @@ class Admission:
 
     def _learn(self, station: Station, call: Call, http: HttpRequest, remote: str) -> None:
         station.said, station.remote_seen = call.wire.from_address, remote
-        host = http.headers.get(b"host")
-        if host:
-            station.called_as = f"http://{host.decode('latin-1')}{self._core.settings.path}"
+        station.called_as = own_url(self._core.settings, http) or station.called_as
         said = callback_url(
             call.wire.from_address, remote, reply_to=call.wire.reply_to, trusted=self._trusted
         )
         if said is not None:
             station.endpoint = said
+
+
+def own_url(settings: CentralSettings, http: HttpRequest) -> str | None:
+    """Our own URL: the configured one, or as the caller named us; ``None`` if it did not."""
+    if settings.public_url is not None:
+        return settings.public_url
+    host = http.headers.get(b"host", b"").decode("latin-1")
+    if not host:
+        return None
+    scheme = "https" if settings.listen.startswith(("ssl:", "tls:")) else "http"
+    return f"{scheme}://{host}{settings.path}"

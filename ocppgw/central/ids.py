@@ -17,9 +17,11 @@ _SECRET = "installation"  # noqa: S105 (the name of a document)
 _encode = msgspec.json.Encoder().encode
 
 
-def digest(*parts: object) -> str:
-    """A key that is the same for the same parts, and for no others."""
-    return blake2b(_encode(parts), digest_size=16).hexdigest()
+def digest(*parts: object, body: bytes = b"") -> str:
+    """A key that is the same for the same parts (and body), and for no others."""
+    state = blake2b(_encode(parts), digest_size=16)
+    state.update(body)
+    return state.hexdigest()
 
 
 def transaction_id(secret: bytes, start_key: str, attempt: int) -> int:

@@ -36,14 +36,15 @@ def document(
 
     ``given`` is the transaction id as sent, ``belongs_to`` the transaction found for it.
     """
-    samples = _encode(values).decode()
+    samples = _encode(values)
+    key = digest("values", identity, connector_id, given, body=samples)
     stored: Document = {
-        "id": digest("values", identity, connector_id, given, samples),
+        "id": f"{_milliseconds(values[0].timestamp):013d}-{key}",
         "chargeBoxIdentity": identity,
         "connectorId": connector_id,
         "timestamp": values[0].timestamp,
         "receivedAt": received_at,
-        "samples": samples,
+        "samples": samples.decode(),
     }
     if belongs_to is not None:
         stored["transactionId"] = belongs_to
@@ -54,6 +55,10 @@ def document(
     if fault is not None:
         stored["suspect"] = [fault]
     return Ensure(METERVALUES, stored)
+
+
+def _milliseconds(at: datetime) -> int:
+    return max(0, int(at.timestamp() * 1000))
 
 
 def samples_of(stored: Document) -> tuple[MeterValue, ...]:

@@ -29,13 +29,14 @@ station {endpoint, chargeBoxIdentity}. Ours: id, receivedAt, info, vendorId, ven
 
 METERVALUES = Collection(
     "metervalues",
-    ("id",),
-    indexes=("chargeBoxIdentity", "transactionId"),
+    ("chargeBoxIdentity", "id"),
+    indexes=("transactionId",),
     retention_field="receivedAt",
     retention=timedelta(days=400),
 )
 """O-12 ``metervalues``: chargeBoxIdentity, connectorId, value (energy register in Wh),
-timestamp. Ours: id, transactionId, receivedAt, samples (JSON of the request's values)."""
+timestamp. Ours: id (in the order of time), transactionId, receivedAt, samples (JSON of the
+request's values), suspect."""
 
 USERS = Collection("users", ("idTagKey",))
 """O-12 ``users``: idTag, name and free fields. Ours: idTagKey (the tag casefolded), status,
@@ -44,15 +45,19 @@ expiryDate, parentIdTag, removed."""
 TRANSACTION = Collection(
     "transaction",
     ("transactionId",),
-    indexes=("chargeBoxIdentity", "state", "startKey", "stopKey", "receivedAt"),
+    indexes=("chargeBoxIdentity", "state", "receivedAt"),
 )
 """O-12 ``transaction``: idTag, transactionId, chargeBoxIdentity, connectorId, meterStart,
 reservationId, timestamp (of the start). Ours: state ("active", "stopped", or "unstarted" for
-a stop whose start is not known), startKey, attempt, authorization, receivedAt, lastMeter,
-lastMeterAt, stopKey, stopTimestamp, stopReceivedAt, stopIdTag, meterStop, reason, energy (Wh),
-suspect (a list of sentences)."""
+a stop whose start is not known), startKey, attempt, latestAttempt, authorization, receivedAt,
+lastMeter, lastMeterAt, stopTimestamp, stopReceivedAt, stopIdTag, meterStop, reason, energy
+(Wh), suspect (a list of sentences)."""
+
+STOP = Collection("stop", ("id",))
+"""Which transaction (transactionId) a stop was given to whose id told none (Q21), so that its
+repeat finds the same one."""
 
 SETTINGS = Collection("settings", ("name",))
 """What this installation made for itself: the secret behind its transaction ids."""
 
-COLLECTIONS = (STATION, CONNECTOR, NOTIFICATION, METERVALUES, USERS, TRANSACTION, SETTINGS)
+COLLECTIONS = (STATION, CONNECTOR, NOTIFICATION, METERVALUES, USERS, TRANSACTION, STOP, SETTINGS)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import uuid4
 
-from ocppgw.central.admission import Admission
+from ocppgw.central.admission import Admission, own_url
 from ocppgw.central.calls import HookContext, Options, StationCall
 from ocppgw.central.chain import Chain
 from ocppgw.central.commands import Commands
@@ -35,6 +36,8 @@ from ocppgw.storage.base import Document, Storage, StorageError
 
 LOG = logging.getLogger(__name__)
 
+INTERNAL_ERROR = "InternalError"
+PRUNE_INTERVAL = 3600.0
 PLAIN = b"text/plain; charset=utf-8"
 _TO_US = Direction.TO_CENTRAL_SYSTEM
 
@@ -70,6 +73,7 @@ class CentralSystem:
         self._admission = Admission(self._core)
         self._chain = Chain({}, settings.handler_deadline, self._core.seldom)
         self._path = _folded(settings.path)
+        self._pruning: asyncio.Task[None] | None = None
         self.context = HookContext(self._core, options, self.call)
         self.views = Views(self._core, self._commands)
 
@@ -98,10 +102,24 @@ class CentralSystem:
         )
         await core.transactions.load()
         core.later.start()
+        self._pruning = asyncio.ensure_future(self._prune())
 
     async def stop(self) -> None:
         """Stores what waits to be stored. The listener has been drained before."""
+        if self._pruning is not None:
+            self._pruning.cancel()
+            await asyncio.gather(self._pruning, return_exceptions=True)
+            self._pruning = None
         await self._core.later.stop()
+
+    async def _prune(self) -> None:
+        """Removes, once an hour, what is older than its collection keeps."""
+        while True:
+            await self._clock.sleep(PRUNE_INTERVAL)
+            try:
+                await self._core.storage.prune(self._clock.now())
+            except StorageError as e:
+                LOG.warning("old documents stay for now, the store failed: %s", e)
 
     async def flush(self) -> None:
         """Stores now what would be stored within the next second."""
@@ -138,7 +156,8 @@ class CentralSystem:
             )
         except Fault as fault:
             error = str(fault)
-            reply = self._faulty(fault, call)
+            self._tell(fault, call)
+            reply = _faulty(fault, call)
         except TooManyWaitingError:
             error = "too many calls of this station wait for their turn"
             reply = _plain(503, "Come back later: " + error, (b"retry-after", b"10"))
@@ -146,12 +165,12 @@ class CentralSystem:
             error = f"the store failed: {e}"
             if self._core.seldom("storage"):
                 LOG.error("stations are answered InternalError: %s", error)
-            reply = self._faulty(Fault.internal_error(error), call)
+            reply = _faulty(Fault.internal_error(error), call)
         except Exception as e:
             error = f"{type(e).__name__}: {e}"
             if self._core.seldom(f"bug {call.operation.name}"):
                 LOG.exception("%s of %s failed", call.operation.name, call.identity)
-            reply = self._faulty(Fault.internal_error(error), call)
+            reply = _faulty(Fault.internal_error(error), call)
         if self._observe is not None:
             self._observe(self._exchange(call, response, error, began))
         return reply
@@ -194,11 +213,11 @@ class CentralSystem:
             seconds=self._clock.monotonic() - began,
         )
 
-    def _faulty(self, fault: Fault, call: Call) -> HttpResponse:
-        fault.wire, fault.identity = call.wire, call.identity
-        if fault.detail and self._core.seldom(f"{call.identity} {fault.subcode} {fault.detail}"):
+    def _tell(self, fault: Fault, call: Call) -> None:
+        """Logs what was wrong with a call; our own failures were logged where they happened."""
+        told = fault.detail and fault.subcode != INTERNAL_ERROR
+        if told and self._core.seldom(f"{call.identity} {fault.subcode} {fault.detail}"):
             LOG.warning("%s of %s: %s", call.operation.name, call.identity, fault)
-        return _fault_reply(fault)
 
     def _refused(self, fault: Fault, whose: str) -> HttpResponse:
         if self._core.seldom(f"{whose} {fault.subcode}"):
@@ -219,15 +238,13 @@ class CentralSystem:
                 )
             return _plain(400, "This is OCPP over SOAP; set the station to SOAP.")
         if http.method == "GET" and http.query.lower().startswith("wsdl"):
-            body = wsdl.render(Version.V15, _TO_US, self._own_url(http))
+            body = wsdl.render(
+                Version.V15, _TO_US, own_url(self.settings, http) or self.settings.path
+            )
             return HttpResponse(content_type=b"text/xml; charset=utf-8", body=body)
         return _plain(
             405, "Stations POST here; GET with ?wsdl gives the WSDL.", (b"allow", b"GET, POST")
         )
-
-    def _own_url(self, http: HttpRequest) -> str:
-        host = http.headers.get(b"host", b"localhost").decode("latin-1")
-        return self.settings.public_url or f"http://{host}{self.settings.path}"
 
     # Operators command
 
@@ -264,6 +281,11 @@ def _plain(status: int, text: str, *headers: tuple[bytes, bytes]) -> HttpRespons
     return HttpResponse(
         status=status, content_type=PLAIN, headers=headers, body=f"{text}\n".encode()
     )
+
+
+def _faulty(fault: Fault, call: Call) -> HttpResponse:
+    fault.wire, fault.identity = call.wire, call.identity
+    return _fault_reply(fault)
 
 
 def _fault_reply(fault: Fault) -> HttpResponse:

@@ -15,12 +15,14 @@ from ocppgw.central.context import CentralCall
 from ocppgw.central.ids import digest, transaction_id
 from ocppgw.central.plausible import clock_fault, energy_fault
 from ocppgw.central.running import ACTIVE, STOPPED, UNSTARTED, RunningTransactions
-from ocppgw.central.schema import TRANSACTION
+from ocppgw.central.schema import STOP, TRANSACTION
 from ocppgw.central.settings import CentralSettings
 from ocppgw.ocpp.model import IdTagInfo, StartTransactionRequest, StopTransactionRequest
 from ocppgw.storage.base import (
+    Change,
     Conflict,
     Document,
+    Ensure,
     Insert,
     Projection,
     Put,
@@ -78,6 +80,7 @@ class Transactions:
         )
         document = self._started(call, request, info, key)
         attempt = 0
+        first: int | None = None  # the id of the key's first session, if this is a later one
         for _ in range(ATTEMPTS):
             number = transaction_id(self.secret, key, attempt)
             document |= {"transactionId": number, "attempt": attempt}
@@ -85,18 +88,18 @@ class Transactions:
                 attempt += 1
                 continue
             try:
-                await call.commit(Insert(TRANSACTION, document, self._new_commit_id()))
+                await call.commit(*self._inserts(document, first))
             except Conflict as conflict:
                 taken = conflict.current or {}
             else:
                 self.running.remember(document)
                 return number
             if taken.get("startKey") == key:
-                latest = await self._latest(key, taken)
-                if latest["state"] == ACTIVE or not document.get("suspect"):
-                    self.running.remember(latest)
-                    return int(latest["transactionId"])
-                attempt = latest["attempt"] + 1
+                if taken["state"] == ACTIVE or not document.get("suspect"):
+                    self.running.remember(taken)
+                    return number
+                first = first or number
+                attempt = max(attempt + 1, taken.get("latestAttempt", 0))
             elif taken.get("state") == UNSTARTED and taken["chargeBoxIdentity"] == call.identity:
                 if await self._joined(call, document, taken):
                     return number
@@ -125,12 +128,14 @@ class Transactions:
             document["suspect"] = [fault]
         return document
 
-    async def _latest(self, key: str, first: Document) -> Document:
-        """The last session of a start key."""
-        found = await self._storage.find(
-            TRANSACTION, {"startKey": key}, order_by="receivedAt", descending=True, limit=1
-        )
-        return found[0] if found else first
+    def _inserts(self, document: Document, first: int | None) -> list[Change]:
+        """The start and, at the key's first session, the word that there is a later one,
+        so that the latest of many is found at once."""
+        changes: list[Change] = [Insert(TRANSACTION, document, self._new_commit_id())]
+        if first is not None:
+            latest = document["attempt"]
+            changes.append(Put(TRANSACTION, (first,), {"latestAttempt": latest}, latest, "latest"))
+        return changes
 
     async def _joined(self, call: CentralCall, document: Document, stop: Document) -> bool:
         """Completes a stop that came before its start."""
@@ -158,16 +163,16 @@ class Transactions:
         number = request.transaction_id
         known = await self._storage.get(TRANSACTION, (number,)) if number > 0 else None
         if known is not None and known["chargeBoxIdentity"] == call.identity:
-            return await self._close(call, request, known, {})
+            return await self._close(call, request, known)
         return await self._stop_of_unknown(call, request, taken=known is not None)
 
     async def _close(
-        self, call: CentralCall, request: StopTransactionRequest, known: Document, extra: Document
+        self, call: CentralCall, request: StopTransactionRequest, known: Document
     ) -> Document:
         self.running.forget(known["transactionId"])
         if known["state"] != ACTIVE:
             return known
-        fields = _stopped(call, request) | self._ended(known, request.meter_stop) | extra
+        fields = _stopped(call, request) | self._ended(known, request.meter_stop)
         fields["state"] = STOPPED
         expect = {"state": ACTIVE, "chargeBoxIdentity": call.identity}
         key = (known["transactionId"],)
@@ -185,15 +190,23 @@ class Transactions:
         if number <= 0:
             identified = (request.id_tag, request.timestamp, request.meter_stop)
         key = digest("stop", call.identity, *identified)
-        done = await self._storage.find(TRANSACTION, {"stopKey": key}, limit=1)
-        if done:
-            return done[0]
-        linked = await self._linked(call.identity, request)
-        if linked is not None:
-            return await self._close(call, request, linked, {"stopKey": key})
-        if number > 0 and not taken:
-            return await self._orphan(call, request, key, number)
-        return await self._orphan(call, request, key, transaction_id(self.secret, key, 0))
+        given_to = await self._storage.get(STOP, (key,))
+        apart = transaction_id(self.secret, key, 0)
+        if given_to is None:
+            linked = await self._linked(call.identity, request)
+            if linked is not None:
+                number = linked["transactionId"]
+            elif number <= 0 or taken:
+                number = apart
+            given_to = {"id": key, "transactionId": number}
+            await self._storage.commit(Ensure(STOP, given_to))
+        for candidate in (given_to["transactionId"], apart):
+            known = await self._storage.get(TRANSACTION, (candidate,))
+            if known is None:
+                known = await self._alone(call, request, candidate)
+            if known["chargeBoxIdentity"] == call.identity:
+                return await self._close(call, request, known)
+        raise StorageError(f"no id found for a stop of {call.identity}")
 
     async def _linked(self, identity: str, request: StopTransactionRequest) -> Document | None:
         """The one running transaction that the stop can belong to."""
@@ -213,16 +226,15 @@ class Transactions:
             possible = same_tag if same_tag or request.transaction_id > 0 else possible
         return possible[0] if len(possible) == 1 else None
 
-    async def _orphan(
-        self, call: CentralCall, request: StopTransactionRequest, key: str, number: int
+    async def _alone(
+        self, call: CentralCall, request: StopTransactionRequest, number: int
     ) -> Document:
-        """Stores a stop whose start is not known (yet)."""
+        """Stores a stop whose start is not known (yet); gives what has that id then."""
         document = _stopped(call, request) | {
             "transactionId": number,
             "chargeBoxIdentity": call.identity,
             "receivedAt": call.received_at,
             "state": UNSTARTED,
-            "stopKey": key,
             "suspect": ["the start of this transaction is not known"],
         }
         if request.id_tag is not None:
@@ -230,12 +242,9 @@ class Transactions:
         try:
             await call.commit(Insert(TRANSACTION, document, self._new_commit_id()))
         except Conflict as conflict:
-            taken = conflict.current or {}
-            if taken.get("stopKey") == key:
-                return taken
-            if taken.get("chargeBoxIdentity") == call.identity and taken.get("state") == ACTIVE:
-                return await self._close(call, request, taken, {})  # its start has just come
-            raise
+            if conflict.current is None:
+                raise
+            return conflict.current  # it has come just now
         return document
 
     def _ended(self, start: Document, meter_stop: int) -> Document:

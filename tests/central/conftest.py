@@ -91,8 +91,8 @@ class Bench:
             clock=clock,
             http=self.http,
             observe=self.seen.append,
+            secret=settings.secret.encode() if settings.secret else None,
             options=lambda plugin, options_type: options_type(),
-            random=lambda size: bytes(range(size)),
             new_message_id=lambda: f"urn:uuid:{next(self.ids)}",
         )
         self.use(handlers, authorizers)

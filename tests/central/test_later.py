@@ -69,6 +69,24 @@ async def test_while_the_store_is_away_nothing_is_lost_and_newer_wins(caplog):
     assert len(caplog.records) == 1
 
 
+async def test_what_could_not_be_stored_comes_before_what_came_meanwhile():
+    """Both wait when the store fails: the change in flight and a newer one."""
+    storage, later = made()
+
+    async def fails(*changes):
+        later.add(put(2, n=2))
+        raise StorageUnavailable("away")
+
+    later.add(put(1, n=1, m=1))
+    storage.commit = fails
+    await later.flush()
+    del storage.commit
+
+    await later.flush()
+
+    assert await storage.find(THINGS) == [{"id": "x", "n": 2, "m": 1}]
+
+
 async def test_many_are_stored_in_batches(monkeypatch):
     monkeypatch.setattr("ocppgw.central.later.BATCH", 10)
     storage, later = made()

@@ -44,7 +44,8 @@ async def test_values_of_a_running_transaction(make, tools):
 
     [document] = await bench.all(METERVALUES)
     assert samples_of(document) == request.meter_value
-    assert len(document.pop("id")) == 32
+    milliseconds, digest = document.pop("id").split("-")
+    assert (int(milliseconds), len(digest)) == (AT.timestamp() * 1000, 32)
     assert len(document.pop("samples")) < 300
     assert document == {
         "chargeBoxIdentity": "CP-1",

@@ -240,7 +240,7 @@ async def test_the_case_of_identities_counts_as_configured(make, tools, policy, 
     await bench.central.stop()
 
 
-async def test_a_station_calls_from_its_own_addresses_only(make, tools):
+async def test_a_station_calls_from_its_own_addresses_only(make, tools, caplog):
     listed = {"CP-1": StationSettings(addresses=("10.0.0.0/24", "fd00::7"))}
     bench = await make(stations=listed)
 
@@ -248,6 +248,20 @@ async def test_a_station_calls_from_its_own_addresses_only(make, tools):
     assert (await bench.call(HeartbeatRequest(), remote="fd00::7")).current_time
     assert await refused(bench, tools.boot, remote="10.0.1.7") == "SecurityError"
     assert await refused(bench, HeartbeatRequest(), remote="10.0.1.7") == "SecurityError"
+    assert [r.message for r in caplog.records if "may not call from" in r.message] != []
+    await bench.central.stop()
+
+
+async def test_without_a_host_header_our_own_address_stays_unknown(make):
+    bench = await make(listen="ssl:443")
+
+    await bench.post(bench.envelope(HeartbeatRequest()), host=b"")
+    assert bench.central._core.stations.known("CP-1").called_as is None
+    body = bench.envelope(HeartbeatRequest())
+    await bench.post(body, host=b"cs.example", remote="10.0.0.8")
+
+    station = bench.central._core.stations.known("CP-1")
+    assert station.called_as == "https://cs.example/Ocpp/CentralSystemService"
     await bench.central.stop()
 
 
