@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 import msgspec
 
@@ -64,21 +64,3 @@ class DeadlineExceeded(HttpError):
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
         self.sent = sent
-
-
-class HttpCaller(Protocol):
-    """What calls out: ``HttpClient``, or its stand-in ``ocppgw.testing.http.LoopbackHttp``."""
-
-    async def post(
-        self,
-        url: str,
-        body: bytes,
-        *,
-        content_type: bytes,
-        deadline: float,
-        headers: Iterable[tuple[bytes, bytes]] = (),
-    ) -> HttpReply:
-        """Sends a body and gives the whole reply, within ``deadline`` seconds.
-
-        Raises :class:`HttpError`, nothing else.
-        """

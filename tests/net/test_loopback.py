@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
+from ocppgw.link.soap import Poster
 from ocppgw.net.base import (
     ConnectFailed,
     ConnectionBroken,
     DeadlineExceeded,
-    HttpCaller,
     HttpRequest,
     HttpResponse,
 )
@@ -27,7 +27,7 @@ async def test_calls_failures_and_silence() -> None:
         return HttpResponse(status=201, body=request.body)
 
     http = LoopbackHttp({"http://station:9000": handler})
-    caller: HttpCaller = http
+    caller: Poster = http
 
     async def post(body: bytes, url: str = "http://station:9000/Ocpp/X") -> bytes:
         reply = await caller.post(url, body, content_type=b"a/b", deadline=0.05)
