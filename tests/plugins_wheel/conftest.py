@@ -1,4 +1,4 @@
-"""A fresh virtual environment in which ocppgw and the example came from their wheels.
+"""A fresh virtual environment in which ocppgw and two plugins came from their wheels.
 
 Built from copies of the sources, so that nothing is left in them; installed with pip only.
 """
@@ -16,11 +16,12 @@ import time
 import venv
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
 from ocppgw.web.client import ControlClient
 
@@ -55,13 +56,22 @@ class Environment:
         assert done.returncode == 0, done.stdout
 
 
+class Configuration(NamedTuple):
+    """A configuration file, and the port of the central system in it."""
+
+    path: Path
+    port: int
+
+
 class Gateway:
     """A running ``ocppgw run``; its console is a file."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", console: Path, port: int) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", configuration: Configuration, console: Path
+    ) -> None:
         self._process = process
+        self._configuration = configuration
         self._console = console
-        self._port = port
 
     @property
     def console(self) -> str:
@@ -78,7 +88,7 @@ class Gateway:
 
     def post(self, body: str) -> str:
         """What the central system answers to a SOAP message."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=CAP)
+        connection = http.client.HTTPConnection("127.0.0.1", self._configuration.port, timeout=CAP)
         try:
             headers = {"Content-Type": "application/soap+xml; charset=utf-8"}
             connection.request("POST", "/Ocpp/CentralSystemService", body, headers)
@@ -88,21 +98,16 @@ class Gateway:
 
     def control(self, method: str, path: str) -> Any:
         """What the control API answers."""
-        return ControlClient(self._console.parent / "var" / "control.sock").call(method, path)
-
-
-class Configuration(NamedTuple):
-    path: Path
-    text: str
-    port: int
+        settings = yaml.safe_load(self._configuration.path.read_text(encoding="utf-8"))
+        socket = self._configuration.path.parent / settings["control"]["socket"]
+        return ControlClient(socket).call(method, path)
 
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheels of ocppgw and of the example plugin."""
+    """The wheels of ocppgw, of the example and, for the demo, of the Modbus driver."""
     folder = tmp_path_factory.mktemp("wheels")
     core = folder / "sources" / "core"
-    example = folder / "sources" / "example"
     core.mkdir(parents=True)
     ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "dropin.cache")
     for name in BUILT_FROM:
@@ -111,9 +116,12 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(source, core / name, ignore=ignore)
         else:
             shutil.copy(source, core / name)
-    shutil.copytree(ROOT / "plugins" / "ocppgw-example", example, ignore=ignore)
+    sources = [core]
+    for plugin in ("ocppgw-example", "ocppgw-modbus"):
+        copy = folder / "sources" / plugin
+        sources.append(shutil.copytree(ROOT / "plugins" / plugin, copy, ignore=ignore))
     subprocess.run(
-        [sys.executable, *PIP, "wheel", "--no-deps", "-w", str(folder), str(core), str(example)],
+        [sys.executable, *PIP, "wheel", "--no-deps", "-w", str(folder), *map(str, sources)],
         check=True,
         timeout=600,
     )
@@ -122,7 +130,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def environment(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The two wheels and, from the registry, what they depend on."""
+    """The wheels and, from the registry, what they depend on."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=True)
     environment = Environment(folder)
@@ -173,30 +181,49 @@ def configuration(tmp_path: Path) -> Configuration:
     """The configuration of the plugin's README, on free ports and with a strong charger."""
     readme = (ROOT / "plugins" / "ocppgw-example" / "README.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
-    port = free_port()
+    (port,) = free_ports(1)
     text = text.replace("9220", str(port)).replace("tcp:9000", "tcp:0")
     text = text.replace("folder: var/counter-1", "folder: plug, power: 3600000, poll: 0.1")
     path = tmp_path / "example.yaml"
     path.write_text(text, encoding="utf-8")
-    return Configuration(path, text, port)
+    return Configuration(path, port)
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody listens on; the charge box must know it beforehand."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@pytest.fixture
+def demo(tmp_path: Path) -> Configuration:
+    """The demo on free ports, with the example's tags beside its own users."""
+    shutil.copytree(ROOT / "config" / "maps", tmp_path / "config" / "maps")
+    settings = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text(encoding="utf-8"))
+    central, modbus = free_ports(2)
+    settings["central_system"]["listen"] = f"tcp:{central}:interface=127.0.0.1"
+    settings["charge_point_server"]["listen"] = "tcp:0:interface=127.0.0.1"
+    (box,) = settings["charge_boxes"]
+    box["central_system"]["url"] = f"http://127.0.0.1:{central}/Ocpp/CentralSystemService"
+    options = settings["plugins"]["options"]
+    box["plc"]["port"] = options["modbus"]["simulate"][0]["port"] = modbus
+    options["example"] = {"tags": ["GUEST-1"]}
+    path = tmp_path / "config" / "demo.yaml"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return Configuration(path, central)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody listens on, for those that must be known beforehand."""
+    with ExitStack() as probes:
+        sockets = [probes.enter_context(socket.socket()) for _ in range(count)]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in sockets]
 
 
 @pytest.fixture
 def start(
-    environment: Environment, configuration: Configuration
-) -> Callable[[], AbstractContextManager[Gateway]]:
+    environment: Environment,
+) -> Callable[[Configuration], AbstractContextManager[Gateway]]:
     """Runs the gateway, ends it with SIGTERM, and wants exit code 0."""
 
     @contextmanager
-    def start() -> Iterator[Gateway]:
+    def start(configuration: Configuration) -> Iterator[Gateway]:
         path = configuration.path
         console = path.with_suffix(".console")
         with console.open("wb") as output:
@@ -205,7 +232,7 @@ def start(
                 command, cwd=path.parent, stdout=output, stderr=subprocess.STDOUT
             )
         try:
-            yield Gateway(process, console, configuration.port)
+            yield Gateway(process, configuration, console)
             process.send_signal(signal.SIGTERM)
             assert process.wait(CAP) == 0, console.read_text(encoding="utf-8")
         finally:

@@ -52,8 +52,8 @@ def test_the_list_names_each_and_the_others_are_there(environment: Any, tmp_path
 
 
 @pytest.mark.usefixtures("broken")
-def test_the_gateway_names_each_and_runs(start: Any) -> None:
-    with start() as gateway:
+def test_the_gateway_names_each_and_runs(configuration: Any, start: Any) -> None:
+    with start(configuration) as gateway:
         gateway.says(r"COUNTER-1 .*boots as ocppgw example-counter.*Accepted")
         for name, (_, why) in BROKEN.items():
             assert len([line for line in lines_about(name, gateway.console) if why in line]) == 1
@@ -65,7 +65,8 @@ def test_a_configuration_that_needs_one_ends_the_start(
     environment: Any, configuration: Any, command: str
 ) -> None:
     path = configuration.path
-    path.write_text(configuration.text.replace("example-memory", "lucky"), encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace("example-memory", "lucky")
+    path.write_text(text, encoding="utf-8")
 
     done = environment.run("ocppgw", command, str(path), cwd=path.parent)
 

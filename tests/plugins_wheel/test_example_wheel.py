@@ -29,11 +29,11 @@ def test_the_plugin_is_listed(environment: Any, tmp_path: Path) -> None:
         assert f"ocppgw_{hook}" in line
 
 
-def test_a_whole_session(start: Any, tmp_path: Path) -> None:
+def test_a_whole_session(configuration: Any, start: Any, tmp_path: Path) -> None:
     """Its driver starts it, its authorizer allows it, its store keeps it."""
     connector = tmp_path / "plug" / "connector-1"
     connector.parent.mkdir()
-    with start() as gateway:
+    with start(configuration) as gateway:
         gateway.says(r"COUNTER-1 .*boots as ocppgw example-counter.*Accepted")
         gateway.says(r"connector 1 is Available")
 
@@ -50,6 +50,24 @@ def test_a_whole_session(start: Any, tmp_path: Path) -> None:
     assert stored["energy"] == stored["meterStop"] - stored["meterStart"] > 0
 
 
+def test_its_tag_charges_a_session_on_the_demo(
+    environment: Any, demo: Any, start: Any, tmp_path: Path
+) -> None:
+    """A PLC behind Modbus, a charge box, the file store: and our authorizer."""
+    send = ("ocppgw", "send", "--config", str(demo.path), "DEMO-1")
+    with start(demo) as gateway:
+        gateway.says(r"connector 2 is Available")
+        begin = ("RemoteStartTransaction", "idTag=GUEST-1", "connectorId=2")
+        assert "Accepted" in environment.run(*send, *begin, cwd=tmp_path).stdout
+        started = r"connector 2 starts to charge with tag GUEST-1.*transaction (\d+), Accepted"
+        transaction = gateway.says(started)[1]
+        gateway.says(r"connector 2 meters")
+
+        end = ("RemoteStopTransaction", f"transactionId={transaction}")
+        assert "Accepted" in environment.run(*send, *end, cwd=tmp_path).stdout
+        gateway.says(rf"transaction {transaction} stops at .* kWh charged")
+
+
 def test_an_operator_starts_and_stops_a_session(
     environment: Any, configuration: Any, start: Any, tmp_path: Path
 ) -> None:
@@ -60,7 +78,7 @@ def test_an_operator_starts_and_stops_a_session(
         shown: str = environment.run(*command, operation, *fields, cwd=tmp_path).stdout
         return shown.strip()
 
-    with start() as gateway:
+    with start(configuration) as gateway:
         gateway.says(r"connector 1 is Available")
         begin = ("RemoteStartTransaction", "idTag=GUEST-1", "connectorId=1")
 
@@ -75,16 +93,18 @@ def test_an_operator_starts_and_stops_a_session(
 
 
 def test_wrong_options_are_told_and_the_rest_goes_on(configuration: Any, start: Any) -> None:
-    wrong = configuration.text.replace("tags: [GUEST-1]", "tagz: [GUEST-1]")
+    wrong = configuration.path.read_text(encoding="utf-8").replace(
+        "tags: [GUEST-1]", "tagz: [GUEST-1]"
+    )
     configuration.path.write_text(wrong, encoding="utf-8")
 
-    with start() as gateway:
+    with start(configuration) as gateway:
         gateway.says(r"plugin example: .*tagz")
         gateway.says(r"connector 1 is Available")
 
 
-def test_its_vendor_is_answered_and_others_are_left_alone(start: Any) -> None:
-    with start() as gateway:
+def test_its_vendor_is_answered_and_others_are_left_alone(configuration: Any, start: Any) -> None:
+    with start(configuration) as gateway:
         gateway.says(r"COUNTER-1 .*boots")
 
         ours = gateway.post(DATA_TRANSFER.format(vendor="com.example"))
