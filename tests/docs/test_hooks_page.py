@@ -178,8 +178,8 @@ async def test_ocppgw_services(plugins: tuple[Plugins, ModuleType]) -> None:
     ((_, service),) = plugins[0].services(CONTEXT)
 
     service.startService()
-    await settle()
     assert service.task in asyncio.all_tasks()
+    await settle()
     service.stopService()  # the end of the test proves that nothing is left
 
 
