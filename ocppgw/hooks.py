@@ -2,7 +2,7 @@
 
 A plugin is a module (or object) with functions of these names, marked with
 :data:`hookimpl` and announced under the entry-point group ``ocppgw``. Hooks are called
-once, at start-up, on the reactor's thread and before anything runs: they *register*.
+once, at start-up, on the reactor's thread: they *register*.
 A hook that raises is named in one log line and its plugin's contribution left out;
 the start fails only if the configuration needs what is missing.
 """
