@@ -68,7 +68,7 @@ def ocppgw_authorizers(central: CentralContext) -> Sequence[Authorizer]:  # type
     """``async authorize(id_tag, context) -> IdTagInfo | None``; ``None``: not mine.
 
     Asked for Authorize, StartTransaction and StopTransaction alike, third-party ones
-    first. An exception counts as ``None`` and is logged.
+    first. An exception counts as ``None`` and is logged; a ``StorageError`` fails the call.
     """
 
 
