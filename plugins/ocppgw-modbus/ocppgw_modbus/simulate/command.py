@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -79,6 +78,9 @@ def simulate_plc(
 
 async def _simulate(wishes: Wishes) -> None:
     line_of = json_line if wishes.as_json else plain_line
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
 
     def show(happening: Happening) -> None:
         write(line_of(happening))
@@ -95,27 +97,24 @@ async def _simulate(wishes: Wishes) -> None:
     text = f"the PLC of {wishes.map} listens on {wishes.listen}:{port}"
     show(Happening(at=0.0, event="listening", details={"port": port}, text=text))
     try:
-        await _until_told(simulation, day, wishes)
+        await _until(told, simulation, day, control=wishes.control)
     finally:
         await simulation.stop()
 
 
-async def _until_told(simulation: Simulation, day: list[Step] | None, wishes: Wishes) -> None:
-    """Until SIGINT or SIGTERM, or the end of the orders."""
-    loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
+async def _until(
+    told: asyncio.Event, simulation: Simulation, day: list[Step] | None, *, control: bool
+) -> None:
+    """Until a signal tells, or the orders end."""
     works: list[asyncio.Future[Any]] = [asyncio.ensure_future(told.wait())]
-    if wishes.control:
+    if control:
         works.append(asyncio.ensure_future(obey_lines(simulation, sys.stdin, write)))
     if day is not None:
         works.append(asyncio.ensure_future(live(simulation, day, SystemClock())))
-    done, _ = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
-    for work in works:
+    done, left = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+    for work in left:
         work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
+    await asyncio.gather(*left, return_exceptions=True)
     for work in done:
         work.result()
 
