@@ -1,0 +1,106 @@
+"""Memory and start-up of our central system."""
+
+from __future__ import annotations
+
+import datetime
+import resource
+import socket
+import ssl
+import statistics
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+from benchmarks.load import IDENTITIES
+from benchmarks.messages import HEARTBEAT, template
+from benchmarks.processes import Server, central_system, running
+
+_REST = 3.0  # seconds after which an idle connection has let go of what it does not need
+
+
+class Footprint(Struct, frozen=True):
+    """Seconds and bytes."""
+
+    start: float
+    rest: int
+    idle: float
+    idle_tls: float
+
+
+def measure(folder: Path, *, connections: int, starts: int) -> Footprint:
+    """Starts the central system some times, and holds connections that do nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < connections + 100:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, connections + 1000), hard))
+    seconds, resting = [], []
+    idle = 0.0
+    for number in range(starts):
+        server = central_system(folder, IDENTITIES)
+        with running(server):
+            seconds.append(server.seconds_to_start)
+            resting.append(server.resident())
+            if number == 0:
+                idle = _idle(server, connections, None)
+    tls, context = _certificate(folder)
+    server = central_system(folder, IDENTITIES, tls=tls)
+    with running(server):
+        idle_tls = _idle(server, connections, context)
+    return Footprint(
+        start=statistics.median(seconds),
+        rest=int(statistics.median(resting)),
+        idle=idle,
+        idle_tls=idle_tls,
+    )
+
+
+def _idle(server: Server, connections: int, context: ssl.SSLContext | None) -> float:
+    """Bytes for each open connection that had one heartbeat answered and rests."""
+    request = template(HEARTBEAT, IDENTITIES[0], 0)
+    held = [_one(server, request.filled(number), context) for number in range(50)]
+    time.sleep(_REST)
+    before = server.resident()
+    held += [_one(server, request.filled(number), context) for number in range(connections)]
+    time.sleep(_REST)
+    after = server.resident()
+    for each in held:
+        each.close()
+    return (after - before) / connections
+
+
+def _one(server: Server, request: bytes, context: ssl.SSLContext | None) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", server.port))
+    if context is not None:
+        connection = context.wrap_socket(connection)
+    connection.sendall(request)
+    answer = connection.recv(65536)
+    if not answer.startswith(b"HTTP/1.1 200"):
+        raise RuntimeError(f"a heartbeat was answered {answer[:100]!r}")
+    return connection
+
+
+def _certificate(folder: Path) -> tuple[str, ssl.SSLContext]:
+    """The end of an endpoint string, and what a client needs that trusts it."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "key.pem", folder / "cert.pem"
+    encoding = serialization.Encoding.PEM
+    files[0].write_bytes(
+        key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    files[1].write_bytes(certificate.public_bytes(encoding))
+    context = ssl.create_default_context(cafile=str(files[1]))
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return f"privateKey={files[0]}:certKey={files[1]}", context
