@@ -30,7 +30,9 @@ def main(arguments: list[str] | None = None) -> None:
         new = calls.microseconds("closing", options.calls // 4)
         _print(report.calls(kept, new))
         print("\nOur central system at rest\n", flush=True)
-        found = footprint.measure(folder, connections=options.idle, starts=options.starts)
+        found = footprint.measure(
+            folder, connections=options.idle, starts=options.starts, rest=options.rest
+        )
         _print(report.footprint(found))
 
 
@@ -73,6 +75,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--calls", type=int, default=8000, help="calls of the SOAP client (8000)")
     parser.add_argument("--idle", type=int, default=800, help="idle connections (800)")
     parser.add_argument("--starts", type=int, default=3, help="starts of the central system (3)")
+    parser.add_argument("--rest", type=float, default=3.0, help="seconds of rest before memory (3)")
     parser.add_argument(
         "--store", type=Path, default=STORE, help="a folder on the disk to measure (var)"
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import resource
 import socket
-import ssl
 import statistics
 import time
 from pathlib import Path
@@ -15,8 +14,6 @@ from msgspec import Struct
 from benchmarks.load import IDENTITIES
 from benchmarks.messages import HEARTBEAT, template
 from benchmarks.processes import Server, central_system, running
-
-_REST = 3.0  # seconds after which an idle connection has let go of what it does not need
 
 
 class Footprint(Struct, frozen=True):
@@ -28,8 +25,11 @@ class Footprint(Struct, frozen=True):
     idle_tls: float
 
 
-def measure(folder: Path, *, connections: int, starts: int) -> Footprint:
-    """Starts the central system some times, and holds connections that do nothing."""
+def measure(folder: Path, *, connections: int, starts: int, rest: float) -> Footprint:
+    """Starts the central system some times, and holds connections that do nothing.
+
+    After ``rest`` seconds (more than one) they have let go of what they do not need.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < connections + 100:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, connections + 1000), hard))
@@ -41,11 +41,11 @@ def measure(folder: Path, *, connections: int, starts: int) -> Footprint:
             seconds.append(server.seconds_to_start)
             resting.append(server.resident())
             if number == 0:
-                idle = _idle(server, connections, None)
-    tls, context = _certificate(folder)
+                idle = _idle(server, connections, rest)
+    tls = _certificate(folder)
     server = central_system(folder, IDENTITIES, tls=tls)
     with running(server):
-        idle_tls = _idle(server, connections, context)
+        idle_tls = _idle(server, connections, rest)
     return Footprint(
         start=statistics.median(seconds),
         rest=int(statistics.median(resting)),
@@ -54,24 +54,22 @@ def measure(folder: Path, *, connections: int, starts: int) -> Footprint:
     )
 
 
-def _idle(server: Server, connections: int, context: ssl.SSLContext | None) -> float:
+def _idle(server: Server, connections: int, rest: float) -> float:
     """Bytes for each open connection that had one heartbeat answered and rests."""
     request = template(HEARTBEAT, IDENTITIES[0], 0)
-    held = [_one(server, request.filled(number), context) for number in range(50)]
-    time.sleep(_REST)
+    held = [_one(server, request.filled(number)) for number in range(50)]
+    time.sleep(rest)
     before = server.resident()
-    held += [_one(server, request.filled(number), context) for number in range(connections)]
-    time.sleep(_REST)
+    held += [_one(server, request.filled(number)) for number in range(connections)]
+    time.sleep(rest)
     after = server.resident()
     for each in held:
         each.close()
     return (after - before) / connections
 
 
-def _one(server: Server, request: bytes, context: ssl.SSLContext | None) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", server.port))
-    if context is not None:
-        connection = context.wrap_socket(connection)
+def _one(server: Server, request: bytes) -> socket.socket:
+    connection = server.connect()
     connection.sendall(request)
     answer = connection.recv(65536)
     if not answer.startswith(b"HTTP/1.1 200"):
@@ -79,8 +77,8 @@ def _one(server: Server, request: bytes, context: ssl.SSLContext | None) -> sock
     return connection
 
 
-def _certificate(folder: Path) -> tuple[str, ssl.SSLContext]:
-    """The end of an endpoint string, and what a client needs that trusts it."""
+def _certificate(folder: Path) -> str:
+    """The end of an endpoint string, with a certificate of our own."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -100,7 +98,4 @@ def _certificate(folder: Path) -> tuple[str, ssl.SSLContext]:
         key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     files[1].write_bytes(certificate.public_bytes(encoding))
-    context = ssl.create_default_context(cafile=str(files[1]))
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return f"privateKey={files[0]}:certKey={files[1]}", context
+    return f"privateKey={files[0]}:certKey={files[1]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -20,15 +21,26 @@ ROOT = Path(__file__).resolve().parent.parent
 class Server:
     """A process that listens on a port."""
 
-    def __init__(self, name: str, arguments: list[str], port: int) -> None:
+    def __init__(self, name: str, arguments: list[str], port: int, *, tls: bool = False) -> None:
         self.name = name
         self.port = port
+        self._tls = tls
         began = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, *arguments], stdout=subprocess.DEVNULL, cwd=ROOT
         )
         self._wait_until_it_answers(began + _START_CAP)
         self.seconds_to_start = time.monotonic() - began
+
+    def connect(self, timeout: float | None = None) -> socket.socket:
+        """A connection to it, TLS without questions if it speaks that."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+        if not self._tls:
+            return connection
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context.wrap_socket(connection)
 
     def cpu(self) -> float:
         """CPU seconds used so far, all threads, user and system."""
@@ -65,7 +77,7 @@ class Server:
         request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         while True:
             try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=1) as client:
+                with self.connect(timeout=1) as client:
                     client.sendall(request)
                     if client.recv(10):
                         return
@@ -105,7 +117,7 @@ def central_system(folder: Path, identities: list[str], *, tls: str = "") -> Ser
         "plugins: {block: [example]}  # it observes every exchange, in a development environment\n"
         "logging: {level: warning}\n"
     )
-    return Server("ocppgw", ["-m", "ocppgw", "run", str(file)], port)
+    return Server("ocppgw", ["-m", "ocppgw", "run", str(file)], port, tls=bool(tls))
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def test_hit_and_miss_are_told() -> None:
 @pytest.mark.slow
 def test_one_short_round(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """As ``python -m benchmarks`` would, with a slice for each figure."""
-    options = ["--rounds=1", "--seconds=0.1", "--calls=80", "--idle=20", "--starts=1"]
+    options = ["--rounds=1", "--seconds=0.1", "--calls=80", "--idle=20", "--starts=1", "--rest=0"]
     command.main([*options, f"--store={tmp_path}"])
     printed = capfd.readouterr().out
     for expected in (*messages.KINDS, "req/s", "new connection", "process at rest", "TLS"):
