@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -91,7 +92,7 @@ class Client:
         try:
             return await self._create()
         except OSError as error:
-            self._remark = error.strerror or str(error)
+            self._remark = os.strerror(error.errno).lower() if error.errno else str(error)
             raise
 
     def close(self) -> None:

@@ -14,11 +14,13 @@ from ocppgw_modbus.bus import Bus, Urgency
 from ocppgw_modbus.client import DeviceSaysNo, Lost
 from ocppgw_modbus.codec import Nonsense, Unfit, decode, encode
 from ocppgw_modbus.commandshake import ENDS, Answer, Do, Exchange, Phase
+from ocppgw_modbus.spec import CommandKind
 
 log = logging.getLogger(__name__)
 
 Writes = Sequence[tuple[Point, "float | str"]]
 
+RESETS = frozenset({CommandKind.RESET, CommandKind.RESET_SOFT, CommandKind.RESET_HARD})
 LOOK_EVERY = 0.1  # seconds between two looks at an answer
 SETTLE = 2.0  # seconds that the PLC has to take its answer back
 
@@ -196,7 +198,8 @@ class _Asking:
     def _conclude_broken(self, nothing_asked: PlcError, error: Exception) -> None:
         """The hand-shake broke off. An answer that had come counts all the same."""
         if self._exchange.phase is Phase.SETTLING:
-            self._warn(f"broken off after the PLC had answered ({error})")
+            if self._bound.kind not in RESETS:  # those may well break the line
+                self._warn(f"broken off after the PLC had answered ({error})")
             self._conclude(self._exchange.outcome)
             return
         if self._request_up or self._exchange.phase is Phase.WITHDRAWING:

@@ -144,7 +144,7 @@ class Device:
     def _went_offline(self, station: Station) -> None:
         if self._said_offline != self._reason:
             self._said_offline = self._reason
-            log.warning("%s: the PLC is offline: %s", self._name, self._reason)
+            log.debug("%s: the PLC is offline: %s", self._name, self._reason)
             station.saw(Offline(reason=self._reason))
 
     async def _work(self, station: Station, bus: Bus) -> None:
@@ -159,7 +159,7 @@ class Device:
                 self._bus = bus
                 self._said_offline = None
                 self._backoff.succeeded()
-                log.info("%s: the PLC is online", self._name)
+                log.debug("%s: the PLC is online", self._name)
                 station.saw(Online())
             self._look(words, station, bus)
             await self._poller.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ocppgw.clock import SystemClock
 from ocppgw.plc import AnswerTag, Command, Driver, DriverContext
@@ -19,14 +20,15 @@ KINDS: dict[type[Command], CommandKind] = {AnswerTag: CommandKind.ANSWER_TAG}
 
 
 class ModbusBench(DriverBench):
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(self, simulation: Simulation, path: Path) -> None:
         self._simulation = simulation
+        self._path = path
 
     def new_driver(self) -> Driver:
         options = ModbusOptions(
-            host="127.0.0.1", port=self._simulation.port, map=DEMO, reconnect_first=0.05
+            host="127.0.0.1", port=self._simulation.port, map=self._path, reconnect_first=0.05
         )
-        return open_driver(options, DriverContext("DEMO-1", 2, DEMO.parent, SystemClock()))
+        return open_driver(options, DriverContext("DEMO-1", 2, self._path.parent, SystemClock()))
 
     async def present_tag(self, id_tag: str, connector_id: int) -> None:
         await self._simulation.present_tag(id_tag, connector_id)
@@ -57,9 +59,15 @@ class ModbusBench(DriverBench):
 class TestModbusDriver(PlcDriverContract):
     @asynccontextmanager
     async def bench(self) -> AsyncIterator[DriverBench]:
-        simulation = Simulation(DEMO, speed=5)
-        await simulation.start()
-        try:
-            yield ModbusBench(simulation)
-        finally:
-            await simulation.stop()
+        text = DEMO.read_text(encoding="utf-8")
+        quick = text.replace("fast: 0.25, meter: 1.0", "fast: 0.05, meter: 0.1")
+        assert quick != text
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "quick.yaml"
+            path.write_text(quick, encoding="utf-8")
+            simulation = Simulation(path, speed=10)
+            await simulation.start()
+            try:
+                yield ModbusBench(simulation, path)
+            finally:
+                await simulation.stop()

@@ -120,6 +120,10 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("limit_current: {fields: {amperes: limit}}", "unlock: {request: limit, answer: state, down: 1}", "connectors.commands.unlock: up and down must be different values"),
     ("limit_current: {fields: {amperes: limit}}", "reset: {set: {limit: 1}}", "connectors.commands.reset: reset is a command of the whole station, not of a connector"),
     ("{fields: {amperes: limit}}", "{fields: {amperes: {register: limit, yes: 1}}}", "connectors.commands.limit_current.fields.amperes.True: there is no such key"),
+    ("acknowledge: ack,", "acknowledge: ack, sequence: tag,", "connectors.events.tag.sequence: tag must be a whole number, it is ascii"),
+    ("type: u32, unit: Wh}", "type: ascii, count: 2, unit: Wh}", "connectors.meter[0].register: energy must be a number, it is ascii"),
+    ("limit_current: {fields: {amperes: limit}}", "remote_start: {fields: {id_tag: limit}}", "connectors.commands.remote_start.fields.id_tag: a tag needs a register of type ascii or bytes, limit is u16"),
+    ("    tag: {request", "    stop: {request", "connectors.events.stop.fields: a stop needs the field 'meter'"),
     ("device: small", "device: [", "not YAML: "),
     ("device: small", "device: !money 5", "not YAML: could not determine a constructor for the tag '!money'"),
     ("device: small", "? [a, b]\n: 5\ndevice: small", "map.yaml:1: a key must be a word or a number"),
@@ -160,6 +164,14 @@ def test_phases_are_named_in_one_place_only() -> None:
     text = GOOD.replace("type: u32, unit: Wh}", "type: u16, unit: Wh, phases: 3}")
     text = text.replace("Import.Register}", "Import.Register, phase: L1}")
     said = "connectors.meter[0].phase: energy has 3 phases of its own"
+    assert said in said_about(text)
+
+
+def test_starts_of_a_whole_station_say_which_connector() -> None:
+    text = GOOD + (
+        "events:\n  start: {request: running, acknowledge: life, fields: {id_tag: running, meter: running}}\n"
+    )
+    said = "events.start.fields: a start of the whole station needs the field 'connector'"
     assert said in said_about(text)
 
 
