@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TypeVar, cast
 
 import msgspec
@@ -40,6 +41,7 @@ from ocppgw.web.control import ControlServer
 log = logging.getLogger(__name__)
 
 GRACE = 10.0  # seconds that requests in flight have at the end
+STOPPING = 15.0  # seconds that each part has to stop
 
 OptionsT = TypeVar("OptionsT", bound=msgspec.Struct)
 
@@ -106,6 +108,7 @@ class Gateway:
         self._listeners: dict[str, Listener] = {}
         self._control: ControlServer | None = None
         self.central: CentralSystem | None = None
+        self.own_address = ""
         self._charge_points: ChargePointServer | None = None
 
     def bind(self) -> None:
@@ -117,6 +120,7 @@ class Gateway:
         if settings.charge_boxes:
             server = settings.charge_point_server
             self._bind("charge_point_server", server.listen, self._to_boxes, server.limits)
+            self.own_address = self._address_of(self._listeners["charge_point_server"])
         if settings.control is not None:
             self._control = ControlServer(self._reactor, settings.control.socket)
             self._control.bind()
@@ -140,9 +144,9 @@ class Gateway:
         for state in self._plugins.describe():
             if not state.built_in and state.why is None:
                 log.info("plugin %s %s is %s", state.name, state.version, state.state)
-        self._undo.push_async_callback(self._http.close)
+        self._at_the_end("the HTTP client", self._http.close)
         observers = Observers(self._plugins.observers(self._context))
-        self._undo.push_async_callback(observers.stop)
+        self._at_the_end("observers", observers.stop)
         if settings.central_system is not None:
             await self._start_central(observers)
             self._open("central_system")
@@ -153,6 +157,9 @@ class Gateway:
         if self._control is not None:
             self._control.open(self.central)
             log.info("commands are taken at %s", settings.control and settings.control.socket)
+
+    def _at_the_end(self, what: str, stop: Callable[[], Awaitable[None]]) -> None:
+        self._undo.push_async_callback(_ended, what, stop)
 
     def _open(self, section: str) -> None:
         listener = self._listeners[section]
@@ -186,12 +193,11 @@ class Gateway:
             self._plugins.central_handlers(central.context),
             self._plugins.authorizers(central.context),
         )
-        self._undo.push_async_callback(central.stop)
+        self._at_the_end("the central system", central.stop)
         await central.start()
         self.central = central
 
     async def _start_boxes(self, observers: Observers) -> None:
-        server = self._settings.charge_point_server
         boxes = []
         for settings, driver in zip(self._settings.charge_boxes, self._drivers, strict=True):
             storage = await self._local_storage(settings.state, ChargeBox.COLLECTIONS)
@@ -201,24 +207,22 @@ class Gateway:
                 clock=self._clock,
                 http=self._http,
                 driver=driver,
-                own_address=self.own_address,
+                own_address=lambda: self.own_address,
                 observe=observers,
                 options=self._context.options,
             )
             box.use(self._plugins.charge_point_handlers(box.context))
             boxes.append(box)
-        self._charge_points = ChargePointServer(boxes, address=self.own_address())
-        log.debug("charge boxes are called at %s%s", self.own_address(), server.path)
+        self._charge_points = ChargePointServer(boxes, address=self.own_address)
         for box in boxes:
-            self._undo.push_async_callback(box.stop)
+            self._at_the_end(f"charge box {box.identity}", box.stop)
             await box.start()
 
-    def own_address(self) -> str:
+    def _address_of(self, listener: Listener) -> str:
         """The URL of the charge point service, as central systems are told."""
         server = self._settings.charge_point_server
         if server.public_url is not None:
             return server.public_url
-        listener = self._listeners["charge_point_server"]
         host = f"[{listener.address}]" if ":" in listener.address else listener.address
         scheme = "https" if server.listen.startswith(("ssl:", "tls:")) else "http"
         return f"{scheme}://{host}:{listener.port}{server.path}"
@@ -232,7 +236,7 @@ class Gateway:
             except Exception as error:  # noqa: BLE001  a plugin may raise anything
                 log.error("plugin %s: a service of it did not start: %s", name, error)
                 continue
-            self._undo.push_async_callback(_stop_service, name, service)
+            self._at_the_end(f"a service of plugin {name}", partial(_stop_service, service))
 
     # Storage
 
@@ -249,7 +253,7 @@ class Gateway:
 
     async def _opened(self, opening: Awaitable[Storage]) -> Storage:
         storage = await opening
-        self._undo.push_async_callback(storage.close)
+        self._at_the_end("storage", storage.close)
         return storage
 
     # Requests; none comes before its role has started
@@ -269,8 +273,16 @@ class Gateway:
         return await self._charge_points.answer(request)
 
 
-async def _stop_service(name: str, service: Service) -> None:
+async def _stop_service(service: Service) -> None:
+    await result_of(maybeDeferred(service.stopService))
+
+
+async def _ended(what: str, stop: Callable[[], Awaitable[None]]) -> None:
+    """Stops one part; whatever comes of it, the parts below it are stopped as well."""
     try:
-        await result_of(maybeDeferred(service.stopService))
-    except Exception as error:  # noqa: BLE001  a plugin may raise anything
-        log.error("plugin %s: a service of it did not stop: %s", name, error)
+        async with asyncio.timeout(STOPPING):
+            await stop()
+    except TimeoutError:
+        log.error("%s did not stop within %g s", what, STOPPING)
+    except Exception as error:
+        log.exception("%s did not stop in order: %s", what, error)
