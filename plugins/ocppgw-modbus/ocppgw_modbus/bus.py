@@ -14,8 +14,11 @@ from contextlib import asynccontextmanager
 from enum import IntEnum
 from typing import Protocol
 
+import msgspec
+
 from ocppgw_modbus.bound import Point
-from ocppgw_modbus.coalesce import Block, plan
+from ocppgw_modbus.client import ILLEGAL_ADDRESS, DeviceSaysNo
+from ocppgw_modbus.coalesce import Block, plan, split
 from ocppgw_modbus.codec import encode
 from ocppgw_modbus.spec import LimitsSpec, Read, Write
 
@@ -81,7 +84,7 @@ class Bus:
 
     def __init__(self, line: Line, limits: LimitsSpec) -> None:
         self._line = line
-        self._limits = limits
+        self._without_gaps = msgspec.structs.replace(limits, gap=0)
         self._turns = Turns()
 
     async def read_block(self, block: Block, urgency: Urgency) -> dict[Point, list[int]]:
@@ -93,10 +96,21 @@ class Bus:
         }
 
     async def read(self, points: Iterable[Point], urgency: Urgency) -> dict[Point, list[int]]:
-        """What these points hold, as words."""
+        """What these points hold, as words; nothing between them is read.
+
+        A block that the device does not have as a whole is read in parts.
+        """
         found: dict[Point, list[int]] = {}
-        for block in plan(points, self._limits):
-            found |= await self.read_block(block, urgency)
+        todo = plan(points, self._without_gaps)
+        while todo:
+            block = todo.pop(0)
+            try:
+                found |= await self.read_block(block, urgency)
+            except DeviceSaysNo as error:
+                parts = split(block, self._without_gaps) if error.code == ILLEGAL_ADDRESS else []
+                if not parts:
+                    raise
+                todo[:0] = parts
         return found
 
     async def write(self, point: Point, value: float | str, urgency: Urgency) -> None:

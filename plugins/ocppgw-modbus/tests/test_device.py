@@ -650,6 +650,18 @@ async def test_a_block_that_the_device_has_not_is_split_and_remembered(
         assert "read 3 101 1" in line.log
 
 
+async def test_an_event_that_cannot_be_read_in_one_is_read_in_parts(line: Any) -> None:
+    bench, station = Bench(line), RecordingStation()
+    async with bench.running(station):
+        says_no(line, "read 3 140 12", 2)
+        raise_start(line)
+        await bench.pass_time(1)
+    (start,) = station.events
+    assert isinstance(start, StartWanted)
+    assert (start.id_tag, start.meter_start_wh) == ("04A1", 1000)
+    assert "read 3 140 10" in line.log
+
+
 async def test_a_device_with_nothing_of_the_map_is_offline(line: Any) -> None:
     bench, station = Bench(line), RecordingStation()
     line.missing = set(range(65536))

@@ -37,7 +37,9 @@ class Raised(msgspec.Struct, kw_only=True):
 class EventOut:
     """Raises events one after another, each until it is acknowledged."""
 
-    def __init__(self, bound: BoundEvent, registers: Registers, tell: Tell) -> None:
+    def __init__(
+        self, bound: BoundEvent, registers: Registers, tell: Tell, *, sequence: int = 0
+    ) -> None:
         self.bound = bound
         self._registers = registers
         self._tell = tell
@@ -45,7 +47,7 @@ class EventOut:
         self._up: Raised | None = None
         self._lowering = False
         self._acknowledged: Callable[[Raised], None] = lambda _: None
-        self.sequence = 0
+        self.sequence = sequence
 
     def send(self, fields: Mapping[EventField, SimValue]) -> int:
         """Queues an event; gives its sequence number."""

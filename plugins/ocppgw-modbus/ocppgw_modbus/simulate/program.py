@@ -58,6 +58,7 @@ class Program:
         *,
         connectors: int,
         energy: float,
+        sequence: int,
         identity: Mapping[str, str],
         drop_connections: Callable[[], None],
     ) -> None:
@@ -70,7 +71,9 @@ class Program:
         self.accepted = False
         self.clock: datetime | None = None
         self.life_writes = 0
-        self._events = {event.key: EventOut(event, registers, tell) for event in bound.events}
+        self._events = {
+            event.key: EventOut(event, registers, tell, sequence=sequence) for event in bound.events
+        }
         self.connectors = {
             number: Connector(
                 number, self._events_of(number), tell, energy=energy + 1000.0 * number

@@ -31,6 +31,7 @@ class SimulatedPlc(Service):
             options.map,
             connectors=options.connectors,
             speed=options.speed,
+            sequence=int(clock.now().timestamp()) % 65535,  # the charge box remembers old ones
             clock=clock,
             observe=_show,
         )

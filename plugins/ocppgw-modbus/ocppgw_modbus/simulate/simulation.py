@@ -28,7 +28,8 @@ class Simulation:
     ``async with``, or :meth:`start` and :meth:`stop`. Time passes ``speed`` times as fast
     as the clock's; every cycle advances it by the same step, so what happens depends on
     the order of things alone. ``log`` holds everything that happened, ``observe`` is
-    called with each thing as it happens.
+    called with each thing as it happens. ``sequence`` is the number that events go on from:
+    a PLC that is made anew, but known already, must not begin again with the old ones.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Simulation:
         connectors: int | None = None,
         speed: float = 1.0,
         energy: float = 100_000.0,
+        sequence: int = 0,
         identity: Mapping[str, str] | None = None,
         clock: Clock | None = None,
         observe: Callable[[Happening], None] = lambda _: None,
@@ -56,6 +58,7 @@ class Simulation:
             self._tell,
             connectors=self.map.connectors if connectors is None else connectors,
             energy=energy,
+            sequence=sequence,
             identity=identity or {},
             drop_connections=self._server.drop_connections,
         )
