@@ -238,16 +238,19 @@ class ServerConnection:
     def _begin(self, incoming: Incoming) -> None:
         self._enter(ANSWERING)
         self._incoming = incoming
-        task = self._task = self._site.spawn(self._answer(incoming))
-        self._site.tasks.add(task)
-        task.add_done_callback(self._site.tasks.discard)
+        self._task = self._site.spawn(self._answer(incoming))
+        self._site.tasks.add(self._task)
 
     async def _answer(self, incoming: Incoming) -> None:
+        task = self._task
         try:
             response = await self._site.handler(incoming.request)
         except Exception:
             logger.exception("%s %s failed", incoming.request.method, incoming.request.path)
             response = rendering.plain(500, _BROKEN)
+        finally:
+            if task is not None:
+                self._site.tasks.discard(task)
         self._incoming = self._task = None
         if self._phase == ANSWERING:
             self._reply(incoming, response)

@@ -54,12 +54,16 @@ class RequestParser:
     """
 
     __slots__ = (
+        "_at_least",
+        "_at_most",
         "_chunks",
         "_coding",
-        "_fed",
         "_headers",
+        "_http_10",
         "_last",
+        "_length",
         "_limits",
+        "_merged",
         "_parser",
         "_remote",
         "_replay",
@@ -81,8 +85,11 @@ class RequestParser:
         self._remote = remote_address
         self._last = False
         self._replay = False
-        self._fed = 0
+        self._http_10 = False
+        self._length = 0  # of what is being fed
+        self._at_least = self._at_most = 0  # bytes of the head so far
         self._url = b""
+        self._merged: dict[bytes, bytes] = {}
         self._headers: list[tuple[bytes, bytes]] = []
         self._chunks: list[bytes] = []
         self._coding: bytes | None = None
@@ -92,6 +99,8 @@ class RequestParser:
         """Takes the next bytes of the connection."""
         if self.problem is not None or self._last:
             return
+        self._length = len(data)
+        self._at_most += self._length
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as at:
@@ -102,15 +111,18 @@ class RequestParser:
                 self.problem = self._not_http(error, data)
         else:
             if self.stage == HEAD:
-                self._fed += len(data)
-                if self._fed > self._limits.header_bytes:
+                self._at_least += self._length
+                if self._at_least > self._limits.header_bytes or self._too_long():
                     self.problem = self._headers_too_large()
 
     # llhttp's callbacks; what they raise stops the parser
 
     def on_message_begin(self) -> None:
         self.stage = HEAD
-        self.held = self._fed = 0
+        self.held = 0
+        # It begins somewhere in what is being fed, or at its start if nothing is ready yet.
+        self._at_most = self._length
+        self._at_least = -self._length if self.ready else 0
         self._url = b""
         self._headers = []
         self._chunks = []
@@ -124,8 +136,8 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         self.stage = BODY
-        headers = merged(self._headers)
-        self.problem = self._objection(headers)
+        self._merged = merged(self._headers)
+        self.problem = self._objection(self._merged)
         if self.problem is not None:
             raise _StopParsing
 
@@ -147,10 +159,9 @@ class RequestParser:
         if self._coding is not None and body:
             body = self._decompressed(body, self._coding)
         target, path, query = split_target(self._url)
-        http_10 = self._parser.get_http_version() == "1.0"
         keep_alive = self._parser.should_keep_alive()
-        headers = merged(self._headers)
-        if http_10 and b"transfer-encoding" in headers:
+        headers = self._merged
+        if self._http_10 and b"transfer-encoding" in headers:
             keep_alive = False  # RFC 9112 6.1: nobody knows what stood between us and the client
         self._last = not keep_alive
         request = HttpRequest(
@@ -162,22 +173,30 @@ class RequestParser:
             body=body,
             remote_address=self._remote,
         )
-        self.ready.append(Incoming(request, keep_alive, http_10, self._coding))
+        self.ready.append(Incoming(request, keep_alive, self._http_10, self._coding))
 
     # what the callbacks are made of
 
     def _objection(self, headers: dict[bytes, bytes]) -> Problem | None:
         """What speaks against a request once its headers are there."""
         limits = self._limits
-        size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
-        if size > limits.header_bytes or len(self._headers) > limits.header_count:
+        if self._too_long() or len(self._headers) > limits.header_count:
             return self._headers_too_large()
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             return Problem(505, f"HTTP/{version} is not spoken here, HTTP/1.1 is.")
+        self._http_10 = version == "1.0"
         if self._parser.should_upgrade():
             return self._upgrade(headers.get(b"upgrade", b"").lower())
-        return self._framing(headers) or self._expectation(headers, version)
+        return self._framing(headers) or self._expectation(headers)
+
+    def _too_long(self) -> bool:
+        """Whether target and headers are too long. Mostly there is no need to add up."""
+        most = self._limits.header_bytes
+        if self._at_most <= most:
+            return False
+        headers = sum(len(name) + len(value) + 4 for name, value in self._headers)
+        return len(self._url) + headers > most
 
     def _framing(self, headers: dict[bytes, bytes]) -> Problem | None:
         transfer = headers.get(b"transfer-encoding")
@@ -203,9 +222,9 @@ class RequestParser:
                 )
         return None
 
-    def _expectation(self, headers: dict[bytes, bytes], version: str) -> Problem | None:
+    def _expectation(self, headers: dict[bytes, bytes]) -> Problem | None:
         expected = headers.get(b"expect")
-        if expected is not None and version == "1.1":
+        if expected is not None and not self._http_10:
             if expected.strip().lower() != b"100-continue":
                 return Problem(417, "Of the expectations only 100-continue is understood.")
             self.wants_continue = True

@@ -131,7 +131,7 @@ class HttpServer(protocol.ServerFactory):
         self._sweeping: Any = None
         self._next_warning = 0.0
         self._empty: asyncio.Future[None] | None = None
-        self.site = Site(handler, limits, wall=time.time, spawn=asyncio.ensure_future)
+        self.site = Site(handler, limits, wall=time.time, spawn=asyncio.create_task)
 
     def acceptableProtocols(self) -> list[bytes]:  # noqa: N802
         """What TLS may negotiate; without it clients that offer ALPN are cut off."""
@@ -192,6 +192,7 @@ class HttpServer(protocol.ServerFactory):
         for task in self.site.tasks:
             task.cancel()
         await asyncio.gather(*self.site.tasks, return_exceptions=True)
+        self.site.tasks.clear()  # also of those that were cancelled before they began
 
     async def _until_empty(self, seconds: float | None) -> None:
         if self._protocols:

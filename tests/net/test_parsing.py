@@ -157,6 +157,28 @@ def test_requests_before_a_bad_one_are_answered_first(size: int) -> None:
     assert parser.problem is not None
 
 
+def test_what_came_before_does_not_count_as_headers() -> None:
+    parser = parsed(HEAD_ONLY * 100 + HEAD_ONLY[:-1], 1_000_000)
+    assert len(parser.ready) == 100
+    parser.feed(HEAD_ONLY[-1:])
+    assert len(parser.ready) == 101
+    assert parser.problem is None
+
+
+@pytest.mark.parametrize("size", [900, 1100])
+@pytest.mark.parametrize("end", [b"", b"\r\n\r\n"])
+def test_headers_in_several_reads_are_counted_together(size: int, end: bytes) -> None:
+    data = b"GET / HTTP/1.1\r\nX: " + b"x" * size
+    parser = RequestParser(LIMITS, "192.0.2.1")
+    parser.feed(HEAD_ONLY + data)
+    assert len(parser.ready) == 1
+    parser.feed(b"\r\nY: " + b"y" * size + end)
+    parser.feed(b"y" * size)
+    assert len(parser.ready) == 1
+    assert parser.problem is not None
+    assert parser.problem.status == 431
+
+
 def test_a_refused_coding_is_told_what_would_do() -> None:
     parser = parsed(POST + b"Content-Encoding: br\r\nContent-Length: 5\r\n\r\n", 100)
     assert parser.problem is not None
