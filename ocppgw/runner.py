@@ -35,14 +35,14 @@ def install_reactor() -> ReactorBase:
     return cast("ReactorBase", reactor)
 
 
-def make_service(file: Path) -> GatewayService:
+def make_service(file: Path, kind: type[GatewayService] = GatewayService) -> GatewayService:
     """The service of a configuration file; raises ``UserError`` if anything is wrong with it."""
     reactor = install_reactor()
     from ocppgw import config, gateway  # plugins may import the reactor, so not before
 
     configuration, plugins = config.load(file)
     logs.set_level(configuration.settings.logging.level)
-    return GatewayService(gateway.Gateway(configuration, plugins, reactor), reactor)
+    return kind(gateway.Gateway(configuration, plugins, reactor), reactor)
 
 
 def foreground(file: Path) -> int:

@@ -25,7 +25,7 @@ class Options(usage.Options):
     def postOptions(self) -> None:  # noqa: N802  Twisted's name
         logs.to_twisted()
         try:
-            self["service"] = make_service(self["file"])
+            self["service"] = make_service(self["file"], TwistdService)
         except UserError as error:
             raise usage.UsageError(str(error)) from error
 
