@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -109,17 +110,17 @@ class ClientTls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """How https servers are checked, and how we show who we are."""
 
     ca_file: Annotated[
-        str | None,
+        Path | None,
         Meta(
             description="PEM file of the certificate authorities to trust instead of the system's."
         ),
     ] = None
     certificate_file: Annotated[
-        str | None,
+        Path | None,
         Meta(description="PEM file of our client certificate, and its chain if it has one."),
     ] = None
     key_file: Annotated[
-        str | None,
+        Path | None,
         Meta(
             description="PEM file of the client certificate's private key; by default it is"
             " looked for in certificate_file."

@@ -37,7 +37,7 @@ class TlsContexts:
             extraCertificateOptions=extra,
         )
 
-    def _trust_in(self, name: str) -> Any:
+    def _trust_in(self, name: Path) -> Any:
         ssl = _ssl()
         try:
             authorities = [ssl.Certificate.loadPEM(each) for each in _certificates(name)]
@@ -47,7 +47,7 @@ class TlsContexts:
             raise UserError(_unusable("ca_file", name, "there is no certificate in it"))
         return ssl.trustRootFromCertificates(authorities)
 
-    def _identify(self, certificate_file: str, key_file: str | None) -> None:
+    def _identify(self, certificate_file: Path, key_file: Path | None) -> None:
         from OpenSSL import crypto
 
         try:
@@ -71,14 +71,14 @@ def _ssl() -> Any:
     return ssl
 
 
-def _certificates(name: str) -> list[str]:
+def _certificates(name: Path) -> list[str]:
     """The PEM texts of the certificates in a file, in order."""
     text = Path(name).read_text()
     end = _BEGIN.replace("BEGIN", "END")
     return [_BEGIN + part.partition(end)[0] + end + "\n" for part in text.split(_BEGIN)[1:]]
 
 
-def _unusable(key: str, name: str, reason: object) -> str:
+def _unusable(key: str, name: Path, reason: object) -> str:
     if isinstance(reason, OSError):
         reason = reason.strerror
-    return f"tls.{key}: {name!r} is not a PEM file that can be used: {reason}"
+    return f"tls.{key}: {str(name)!r} is not a PEM file that can be used: {reason}"

@@ -222,3 +222,13 @@ async def test_central_systems_are_told_where_we_are(
         assert gateway.own_address == address.replace("PORT", port)
     finally:
         await gateway.stop()
+
+
+async def test_files_for_https_are_looked_for_beside_the_configuration(
+    make_gateway: Any, central_yaml: str, tmp_path: Path
+) -> None:
+    text = central_yaml + "http_client: {tls: {ca_file: pki/ca.pem}}\n"
+    with pytest.raises(
+        UserError, match=rf"tls\.ca_file: '{tmp_path}/pki/ca\.pem' .*: No such file"
+    ):
+        make_gateway(text)
