@@ -132,7 +132,8 @@ async def session(
     site.plc.do("tag", id_tag=TAG)
     await site.plc.saw("charging", "", begin)
     await site.plc.saw("accepted", "answer_start", begin)
-    await site.plc.charge(3)
+    # Long enough for a sample, or a second and a half, where one is to be caught.
+    await site.plc.charge(20 if name.startswith("MeterValues") else 3)
     if at_stop:
         proxy.arm(point)
     site.plc.do("tag", id_tag=TAG)
