@@ -22,9 +22,10 @@ from zope.interface import implementer
 from ocppgw.bridge import result_of
 from ocppgw.net import binding, rendering, straight
 from ocppgw.net.base import HttpHandler
-from ocppgw.net.connection import ServerConnection, Site
+from ocppgw.net.connection import ServerConnection
 from ocppgw.net.parsing import Problem
 from ocppgw.net.settings import HttpLimits
+from ocppgw.net.site import Site
 
 logger = logging.getLogger(__name__)
 

@@ -56,7 +56,7 @@ class TlsContexts:
             reason = "there is no certificate in it" if isinstance(problem, ValueError) else problem
             raise UserError(_unusable("certificate_file", certificate_file, reason)) from problem
         try:
-            key = Path(key_file or certificate_file).read_text()
+            key = (key_file or certificate_file).read_text()
             self._certificate = _ssl().PrivateCertificate.loadPEM(leaf + key)
             load = crypto.load_certificate
             self._chain = [load(crypto.FILETYPE_PEM, each.encode()) for each in chain]
@@ -73,7 +73,7 @@ def _ssl() -> Any:
 
 def _certificates(name: Path) -> list[str]:
     """The PEM texts of the certificates in a file, in order."""
-    text = Path(name).read_text()
+    text = name.read_text()
     end = _BEGIN.replace("BEGIN", "END")
     return [_BEGIN + part.partition(end)[0] + end + "\n" for part in text.split(_BEGIN)[1:]]
 

@@ -16,8 +16,9 @@ from ocppgw.net.base import (
     HttpRequest,
     HttpResponse,
 )
-from ocppgw.net.connection import ServerConnection, Site
+from ocppgw.net.connection import ServerConnection
 from ocppgw.net.settings import HttpLimits
+from ocppgw.net.site import Site
 from ocppgw.net.urls import target_of
 
 

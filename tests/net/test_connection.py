@@ -10,8 +10,9 @@ import zlib
 import pytest
 
 from ocppgw.net.base import HttpRequest, HttpResponse
-from ocppgw.net.connection import ServerConnection, Site
+from ocppgw.net.connection import ServerConnection
 from ocppgw.net.settings import HttpLimits
+from ocppgw.net.site import Site
 from ocppgw.testing.http import MemoryWire, memory_connection
 
 GET = b"GET / HTTP/1.1\r\n\r\n"

@@ -93,7 +93,7 @@ async def test_a_directory_of_certificates(
 
 async def test_our_client_and_our_server(reactor: Any, authority: Authority) -> None:
     description = described(*authority.issue("server", LOOPBACK, x509.DNSName("localhost")))
-    client = HttpClient(reactor, tls=ClientTls(ca_file=str(authority.file)))
+    client = HttpClient(reactor, tls=ClientTls(ca_file=authority.file))
     async with listening(reactor, description=description) as listener:
         for host in ("127.0.0.1", "localhost", "127.0.0.1"):
             url = f"https://{host}:{listener.port}/x"
@@ -117,7 +117,7 @@ async def test_a_server_nobody_vouches_for(reactor: Any, authority: Authority) -
 
 async def test_a_certificate_for_another_host(reactor: Any, authority: Authority) -> None:
     description = described(*authority.issue("server", x509.DNSName("example.org")))
-    client = HttpClient(reactor, tls=ClientTls(ca_file=str(authority.file)))
+    client = HttpClient(reactor, tls=ClientTls(ca_file=authority.file))
     async with listening(reactor, description=description) as listener:
         for host in ("127.0.0.1", "localhost"):
             with pytest.raises(ConnectFailed, match="certificate is for another host name"):
@@ -158,9 +158,9 @@ async def test_a_server_that_wants_to_know_who_we_are(
     if in_one_file:
         certificate.write_bytes(certificate.read_bytes() + key.read_bytes())
     tls = ClientTls(
-        ca_file=str(authority.file),
-        certificate_file=str(certificate),
-        key_file=None if in_one_file else str(key),
+        ca_file=authority.file,
+        certificate_file=certificate,
+        key_file=None if in_one_file else key,
     )
     client = HttpClient(reactor, tls=tls)
     async with raw_server(script, ssl=context) as port:
@@ -175,13 +175,19 @@ async def test_a_server_that_wants_to_know_who_we_are(
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (ClientTls(ca_file="/nowhere.pem"), r"tls.ca_file: '/nowhere.pem' .*: No such file"),
-        (ClientTls(ca_file="{empty}"), r"tls.ca_file: .*no certificate in it"),
-        (ClientTls(ca_file="{broken}"), r"tls.ca_file: "),
-        (ClientTls(certificate_file="/nowhere.pem"), r"tls.certificate_file: .*No such file"),
-        (ClientTls(certificate_file="{empty}"), r"tls.certificate_file: .*no certificate in it"),
-        (ClientTls(certificate_file="{good}"), r"tls.key_file: "),
-        (ClientTls(certificate_file="{good}", key_file="/nowhere.pem"), r"tls.key_file: .*No such"),
+        (ClientTls(ca_file=Path("/nowhere.pem")), r"tls.ca_file: '/nowhere.pem' .*: No such file"),
+        (ClientTls(ca_file=Path("{empty}")), r"tls.ca_file: .*no certificate in it"),
+        (ClientTls(ca_file=Path("{broken}")), r"tls.ca_file: "),
+        (ClientTls(certificate_file=Path("/nowhere.pem")), r"tls.certificate_file: .*No such file"),
+        (
+            ClientTls(certificate_file=Path("{empty}")),
+            r"tls.certificate_file: .*no certificate in it",
+        ),
+        (ClientTls(certificate_file=Path("{good}")), r"tls.key_file: "),
+        (
+            ClientTls(certificate_file=Path("{good}"), key_file=Path("/nowhere.pem")),
+            r"tls.key_file: .*No such",
+        ),
     ],
 )
 async def test_files_that_cannot_be_used(
@@ -193,8 +199,8 @@ async def test_files_that_cannot_be_used(
     files = {name: str(tmp_path / name) for name in ("empty", "broken")}
     files["good"] = str(authority.file)
 
-    def filled(name: str | None) -> str | None:
-        return None if name is None else name.format(**files)
+    def filled(name: Path | None) -> Path | None:
+        return None if name is None else Path(str(name).format(**files))
 
     settings = ClientTls(
         ca_file=filled(settings.ca_file),
