@@ -72,15 +72,12 @@ def _one(body: bytes, window: int, cap: int) -> tuple[bytes, bytes]:
     decoder = zlib.decompressobj(window)
     try:
         whole = decoder.decompress(body, cap + 1)
-        while not decoder.eof and len(whole) <= cap:
-            more = decoder.decompress(decoder.unconsumed_tail, cap + 1 - len(whole))
-            if not more and not decoder.eof:
-                raise BrokenCoding("the compressed body ends too early")
-            whole += more
     except zlib.error as error:
         raise BrokenCoding(f"the body cannot be decompressed: {error}") from error
     if len(whole) > cap:
         raise TooLarge
+    if not decoder.eof:
+        raise BrokenCoding("the compressed body ends too early")
     return whole, decoder.unused_data
 
 

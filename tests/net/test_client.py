@@ -21,6 +21,7 @@ from ocppgw.net.base import (
     HttpResponse,
 )
 from ocppgw.net.client import HttpClient
+from ocppgw.net.pool import Pool
 from ocppgw.net.settings import ClientLimits
 from ocppgw.net.urls import target_of
 from ocppgw.testing.sockets import echo, listening, raw_server, read_request, until
@@ -127,6 +128,28 @@ async def test_a_call_that_gives_up_waiting_takes_nobody_elses_turn(reactor: Any
         third.cancel()  # just when its turn comes
         assert (await fourth).body == b"fourth"
         await asyncio.gather(third, return_exceptions=True)
+
+
+async def test_a_turn_that_its_owner_no_longer_wants_goes_to_the_next(reactor: Any) -> None:
+    pool = Pool(reactor, ("http", "127.0.0.1", 1), ClientLimits(), lambda host: None)
+    first, second = (asyncio.ensure_future(pool._turn()) for _ in range(2))
+    await asyncio.sleep(0)
+    pool._wake()
+    first.cancel()
+    async with asyncio.timeout(10):
+        await second
+    assert first.cancelled()
+    assert pool.unused
+
+
+async def test_ipv6(reactor: Any) -> None:
+    description = "tcp6:0:interface=\\:\\:1"
+    async with (
+        listening(reactor, description=description) as listener,
+        client_for(reactor) as client,
+    ):
+        url = f"http://[::1]:{listener.port}/"
+        assert (await client.post(url, b"", content_type=b"a/b", deadline=10)).body == b"::1"
 
 
 @pytest.mark.parametrize("farewell", [b"", b"HTTP/1.1 408 Request Timeout\r\n\r\n"])

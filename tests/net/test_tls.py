@@ -11,10 +11,10 @@ import pytest
 from cryptography import x509
 
 from ocppgw.errors import UserError
-from ocppgw.net.base import ConnectFailed
+from ocppgw.net.base import ConnectFailed, DeadlineExceeded
 from ocppgw.net.client import HttpClient
 from ocppgw.net.settings import ClientTls
-from ocppgw.testing.sockets import Authority, listening, raw_client, raw_server, read_request
+from ocppgw.testing.sockets import Authority, listening, raw_client, raw_server, read_request, until
 
 # Twisted 26.10 calls what pyOpenSSL 26 deprecates.
 pytestmark = [
@@ -101,6 +101,35 @@ async def test_our_client_and_our_server(reactor: Any, authority: Authority) -> 
                 reply = await client.post(url, body, content_type=b"a/b", deadline=10)
                 assert reply.body == body
         assert len(listener._server._protocols) == 2
+        await client.close()
+
+
+async def test_a_server_that_closes_after_each_reply(reactor: Any, authority: Authority) -> None:
+    async def script(reader: Any, writer: Any) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+        await reader.read()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("server", LOOPBACK))
+    client = HttpClient(reactor, tls=ClientTls(ca_file=authority.file))
+    async with raw_server(script, ssl=context) as port:
+        url = f"https://127.0.0.1:{port}/"
+        for _ in range(2):
+            assert (await client.post(url, b"", content_type=b"a/b", deadline=10)).body == b"ok"
+        await until(lambda: next(iter(client._pools.values())).unused)
+        await client.close()
+
+
+async def test_a_handshake_that_never_ends(reactor: Any) -> None:
+    async def script(reader: Any, writer: Any) -> None:
+        await reader.read()
+
+    client = HttpClient(reactor)
+    async with raw_server(script) as port:
+        with pytest.raises(DeadlineExceeded, match="there was no connection") as late:
+            await client.post(f"https://127.0.0.1:{port}/", b"", content_type=b"a/b", deadline=0.1)
+        assert late.value.sent is False
         await client.close()
 
 
