@@ -150,6 +150,7 @@ class EventHandshake:
         if sequence is None and bound.sequence is not None:
             return
         note = self._note(station)
+        turn = self._turn(fields)
         event_id = identify(
             bound.key,
             bound.kind,
@@ -157,6 +158,7 @@ class EventHandshake:
             fields={field.value: value for field, value in fields.items()},
             note=note,
             last=self._note(station, ".last"),
+            went_on=station.notes().get(turn) != bound.kind.value,
             fresh=self._fresh,
         )
         if event_id != note:
@@ -164,9 +166,19 @@ class EventHandshake:
             notes = {bound.key: str(event_id)}
             if sequence is not None:
                 notes[bound.key + ".last"] = str(event_id)
+                if bound.kind is not EventKind.TAG:
+                    notes[turn] = bound.kind.value
             await station.take(event, remember=notes)
         self._verified = True
         await bus.write(bound.acknowledge, bound.up, Urgency.COMMAND)
+
+    def _turn(self, fields: Mapping[EventField, Value | None]) -> str:
+        """The name of the note that says which of start and stop came last there."""
+        return f"{self._connector(fields)}.turn"
+
+    def _connector(self, fields: Mapping[EventField, Value | None]) -> int:
+        connector = fields.get(EventField.CONNECTOR)
+        return connector if isinstance(connector, int) else self.bound.connector
 
     def _sequence(self, words: Words) -> int | None:
         point = self.bound.sequence
@@ -204,8 +216,7 @@ class EventHandshake:
         return f"{value} is no connector of {lowest} to {self._connectors}"
 
     def _event(self, event_id: str, fields: Mapping[EventField, Value | None]) -> Event:
-        connector = fields.get(EventField.CONNECTOR)
-        connector_id = connector if isinstance(connector, int) else self.bound.connector
+        connector_id = self._connector(fields)
         tag, meter = fields.get(EventField.ID_TAG), fields.get(EventField.METER)
         at = self._clock.now()
         if self.bound.kind is EventKind.TAG:

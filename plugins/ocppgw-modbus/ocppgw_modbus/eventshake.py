@@ -94,14 +94,18 @@ def identify(
     fields: Mapping[str, object],
     note: EventId | None,
     last: EventId | None,
+    went_on: bool,
     fresh: Callable[[], str],
 ) -> EventId:
     """The id of the event whose request is up.
 
     It is the noted one if nothing differs. A start or stop with the number and fields of
-    the last one that was finished is that one again (a PLC that lost power before it saw
-    the acknowledge). A tag is a new one then: to ask twice does no harm, to swallow a
-    customer's tag does. A number that went back begins a new epoch.
+    the last one that was finished is that one again (a PLC that lost power before it
+    remembered the acknowledge), unless the connector ``went_on``: after the session's
+    stop a start begins another session, and after a start a stop ends that one, even if
+    the PLC's numbers began again and its meter stands still. A tag is a new one always: to
+    ask twice does no harm, to swallow a customer's tag does. A number that went back
+    begins a new epoch.
     """
     if sequence is None:
         return note or EventId(key=key, epoch=fresh())
@@ -109,7 +113,7 @@ def identify(
     for known in (note, last):
         if known is None or (known.sequence, known.fingerprint) != (sequence, mark):
             continue
-        if known is note or kind is not EventKind.TAG:
+        if known is note or not (went_on or kind is EventKind.TAG):
             return known
     ahead = last is not None and last.sequence is not None and sequence - last.sequence > 0
     epoch = last.epoch if last is not None and ahead else fresh()

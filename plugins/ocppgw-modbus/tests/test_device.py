@@ -287,6 +287,47 @@ async def test_killed_at_any_step_the_start_counts_once_and_the_plc_gets_its_ans
     assert "1.start" not in again.notes()
 
 
+async def finish(bench: Bench, line: Any, what: str) -> None:
+    """The PLC sees the acknowledge and ends the hand-shake."""
+    await bench.pass_time(0.5)
+    line.put(f"{what}_request", 0, 1)
+    await bench.pass_time(0.5)
+
+
+def raise_stop(line: Any, sequence: int = 1, meter: int = 1000) -> None:
+    line.put("stop_meter", meter, 1)
+    line.put("stop_sequence", sequence, 1)
+    line.put("stop_request", 1, 1)
+
+
+async def test_a_start_raised_again_by_a_plc_that_lost_power_is_the_old_one(line: Any) -> None:
+    bench, station = Bench(line), RecordingStation()
+    async with bench.running(station):
+        for _ in range(2):
+            raise_start(line)
+            await finish(bench, line, "start")
+        raise_stop(line)
+        await finish(bench, line, "stop")
+        raise_stop(line)
+        await finish(bench, line, "stop")
+    assert [type(event) for event in station.events] == [StartWanted, StopWanted]
+    assert len(station.handed_over) == 4
+
+
+async def test_a_session_like_the_last_one_counts_though_the_numbers_began_again(
+    line: Any,
+) -> None:
+    """A PLC that begins with 1 after every power cut, a meter that did not move."""
+    bench, station = Bench(line), RecordingStation()
+    async with bench.running(station):
+        for _ in range(2):
+            raise_start(line)
+            await finish(bench, line, "start")
+            raise_stop(line)
+            await finish(bench, line, "stop")
+    assert [type(event) for event in station.events] == 2 * [StartWanted, StopWanted]
+
+
 async def test_another_event_after_a_restart_of_both_is_taken(line: Any) -> None:
     station = RecordingStation()
     bench = Bench(line)

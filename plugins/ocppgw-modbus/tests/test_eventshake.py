@@ -90,6 +90,7 @@ class Model:
                 fields={"meter": self.sequence},
                 note=self.note,
                 last=None,
+                went_on=False,
                 fresh=lambda: "e",
             )
             if found != self.note:
@@ -129,6 +130,7 @@ def ident(
     tag: str = "A",
     note: EventId | None = None,
     last: EventId | None = None,
+    went_on: bool = False,
 ) -> EventId:
     return identify(
         f"1.{kind.value}",
@@ -137,6 +139,7 @@ def ident(
         fields={"id_tag": tag},
         note=note,
         last=last,
+        went_on=went_on,
         fresh=lambda: "fresh",
     )
 
@@ -167,6 +170,14 @@ def test_the_same_number_with_other_fields_is_another_event() -> None:
 
 def test_a_finished_start_raised_again_is_the_same_start() -> None:
     assert ident(last=known(7)) == known(7)
+
+
+def test_a_start_after_a_stop_is_another_one_whatever_its_number() -> None:
+    assert ident(last=known(7), went_on=True).epoch == "fresh"
+
+
+def test_a_hand_shake_that_is_not_over_is_the_noted_one_whatever_came_in_between() -> None:
+    assert ident(note=known(7), last=known(7), went_on=True) == known(7)
 
 
 def test_a_finished_tag_presented_again_is_a_new_one() -> None:
