@@ -153,14 +153,7 @@ class SessionRegister:
             self._narrator.say(session.subject, "stop booked by the central system")
 
     def _start_answered(self, session: Session) -> tuple[Projection, Projection]:
-        assert session.transaction_id is not None
-        assert session.accepted is not None
-        answer = AnswerStart(
-            event_id=session.event_id,
-            connector_id=session.connector_id,
-            accepted=session.accepted,
-            transaction_id=session.transaction_id,
-        )
+        answer = answer_to_start(session)
         fields: Document = {
             "transaction_id": session.transaction_id,
             "accepted": session.accepted,
@@ -170,3 +163,15 @@ class SessionRegister:
     def _tell(self, session: Session) -> None:
         for call in self._changed:
             call(session)
+
+
+def answer_to_start(session: Session) -> AnswerStart:
+    """What the PLC is told of a session that the central system has answered."""
+    assert session.transaction_id is not None
+    assert session.accepted is not None
+    return AnswerStart(
+        event_id=session.event_id,
+        connector_id=session.connector_id,
+        accepted=session.accepted,
+        transaction_id=session.transaction_id,
+    )

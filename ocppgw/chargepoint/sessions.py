@@ -9,7 +9,7 @@ from ocppgw.chargepoint.answers import Answer, Answers
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.narrator import Narrator, connector
 from ocppgw.chargepoint.records import Session, whole_second
-from ocppgw.chargepoint.register import NO_TRANSACTION, SessionRegister
+from ocppgw.chargepoint.register import NO_TRANSACTION, SessionRegister, answer_to_start
 from ocppgw.clock import Clock
 from ocppgw.delivery import TransactionLane
 from ocppgw.delivery.policy import Bell
@@ -95,9 +95,21 @@ class Sessions:
             self._plan_end(plan, session, event)
         elif former is None or former.meter_stop != event.meter_stop_wh:
             self._plan_stray(plan, event)
-        answer = AnswerStop(event_id=event.event_id, connector_id=event.connector_id)
-        plan.changes.append(self._answers.put(answer))
-        plan.done.append(lambda: self._answers.wake(event.connector_id))
+        self._plan_answer(plan, _booked(event))
+
+    async def plan_answer_again(self, plan: Plan, event: StartWanted | StopWanted) -> None:
+        """Adds the answer to an event that is known already: a PLC that raises it once
+        more has forgotten it. Nothing, while the answer is on its way or not known."""
+        answer: Answer
+        if isinstance(event, StartWanted):
+            session = self._register.on(event.connector_id)
+            if session is None or session.event_id != event.event_id or session.accepted is None:
+                return
+            answer = answer_to_start(session)
+        else:
+            answer = _booked(event)
+        if answer not in await self._answers.pending():
+            self._plan_answer(plan, answer)
 
     def delivered(self, answer: Answer) -> None:
         """The PLC knows: from now on it has so long to stop what was refused."""
@@ -119,6 +131,10 @@ class Sessions:
                     await self._close_refused(running[name])
             waits = [due - now for due in self._refused.values() if due > now]
             await self._bell.wait(min(waits, default=None))
+
+    def _plan_answer(self, plan: Plan, answer: Answer) -> None:
+        plan.changes.append(self._answers.put(answer))
+        plan.done.append(lambda: self._answers.wake(answer.connector_id))
 
     # One session
 
@@ -241,3 +257,7 @@ class Sessions:
 
 def _is_refusal(answer: Answer) -> bool:
     return isinstance(answer, AnswerStart) and not answer.accepted
+
+
+def _booked(event: StopWanted) -> AnswerStop:
+    return AnswerStop(event_id=event.event_id, connector_id=event.connector_id)

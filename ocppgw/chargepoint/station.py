@@ -140,6 +140,8 @@ class BoxStation:
             if not self._log.knows(event):
                 self._log.plan_event(plan, event)
                 await self._plan(plan, event)
+            elif isinstance(event, StartWanted | StopWanted):
+                await self._sessions.plan_answer_again(plan, event)
             self._log.plan_notes(plan, remember or {})
             return plan
 

@@ -292,7 +292,8 @@ class Station(Protocol):
     async def take(self, event: Event, *, remember: Mapping[str, str] | None = None) -> None:
         """Takes an event; when this returns, it and the notes are durable together.
 
-        A known ``event_id`` is not taken twice (the notes are stored all the same).
+        A known ``event_id`` is not taken twice; the notes are stored all the same, and
+        a start or stop gets its answer once more.
         Raises ``storage.StorageError`` when it could not be made durable: the driver
         must not acknowledge then, and hands it over again later.
         """

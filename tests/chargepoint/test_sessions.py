@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
-from ocppgw.plc import AnswerStart, AnswerStop
+from ocppgw.plc import AnswerStart, AnswerStop, StartWanted, StopWanted
 
 
 async def test_a_session_is_started_answered_and_stopped(world):
@@ -278,3 +278,43 @@ async def test_a_message_that_cannot_be_said_does_not_block_the_queue(world):
     assert start.id_tag == "NEXT"
     assert "does not fit an xs:int" in entry.parked_because
     assert not any("does not answer" in line for line in world.story())
+
+
+async def test_a_plc_that_forgot_its_answers_and_asks_again_is_given_them_again(world):
+    await world.start()
+    await world.clock.advance(5)
+    station = world.box._rooms.station
+    start = StartWanted(
+        event_id="7", connector_id=1, at=world.clock.now(), id_tag="TAG", meter_start_wh=0
+    )
+    stop = StopWanted(event_id="8", connector_id=1, at=world.clock.now(), meter_stop_wh=0)
+    for event in (start, start, stop, stop):
+        await station.take(event)
+        await world.clock.advance(5)
+    await world.stop()
+
+    kinds = [m.StartTransactionRequest, m.StopTransactionRequest]
+    assert [type(r) for r in world.central.got if type(r) in kinds] == kinds
+    assert [(a.event_id, a.transaction_id) for a in world.answers(AnswerStart)] == 2 * [
+        ("7", 1001)
+    ]
+    assert [a.event_id for a in world.answers(AnswerStop)] == ["8", "8"]
+
+
+async def test_an_answer_that_still_waits_for_the_plc_is_not_doubled(world):
+    await world.start()
+    await world.clock.advance(5)
+    world.plc.go_offline()
+    await world.clock.advance(5)
+    station = world.box._rooms.station
+    start = StartWanted(
+        event_id="7", connector_id=1, at=world.clock.now(), id_tag="TAG", meter_start_wh=0
+    )
+    for _ in range(2):
+        await station.take(start)
+        await world.clock.advance(5)
+    world.plc.come_online()
+    await world.clock.advance(60)
+    await world.stop()
+
+    assert [a.event_id for a in world.answers(AnswerStart)] == ["7"]
