@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -517,6 +518,25 @@ def test_a_process_obeys_line_by_line(demo_path: Path) -> None:
         assert read_until(process, "raised")["details"]["id_tag"] == "04A1"
         process.stdin.close()
         assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(("arguments", "first"), [(("--sequence", "65535"), 1), ((), None)])
+def test_a_process_goes_on_from_the_clock_unless_told(
+    demo_path: Path, arguments: tuple[str, ...], first: int | None
+) -> None:
+    before = int(time.time()) % 65535
+    with start(demo_path, "--json", "--control", *arguments) as process:
+        assert process.stdin is not None
+        read_until(process, "running")
+        process.stdin.write('{"do": "tag", "id_tag": "04A1"}\n')
+        process.stdin.flush()
+        number = read_until(process, "raised")["details"]["sequence"]
+        process.stdin.close()
+        assert process.wait(20) == 0
+    if first is None:
+        assert 0 < (number - before) % 65535 < 600
+    else:
+        assert number == first
 
 
 def test_a_process_lives_its_day_and_ends_with_sigterm(demo_path: Path) -> None:

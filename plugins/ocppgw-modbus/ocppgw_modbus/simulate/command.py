@@ -13,6 +13,7 @@ import msgspec
 
 from ocppgw.clock import SystemClock
 from ocppgw_modbus.simulate.day import DEFAULT_DAY, Step, live, load_day
+from ocppgw_modbus.simulate.handshakes import LAST_NUMBER, number_now
 from ocppgw_modbus.simulate.happening import Happening
 from ocppgw_modbus.simulate.lines import json_line, obey_lines, plain_line
 from ocppgw_modbus.simulate.simulation import Simulation
@@ -28,6 +29,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     speed: float
     day: Path | None
     energy: float
+    sequence: int | None
     as_json: bool
     control: bool
 
@@ -41,6 +43,11 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--day", type=click.Path(dir_okay=False, path_type=Path), help="Script of the day.")
 @click.option("--no-day", is_flag=True, help="Nothing happens by itself.")
 @click.option("--energy", default=100_000.0, show_default=True, help="Wh the meters start with.")
+@click.option(
+    "--sequence",
+    type=click.IntRange(0, LAST_NUMBER),
+    help="Number of the event before the first; default: from the clock.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what happens as JSON lines.")
 @click.option("--control", is_flag=True, help="Obey orders from stdin, one JSON object a line.")
 def simulate_plc(
@@ -53,6 +60,7 @@ def simulate_plc(
     day: Path | None,
     no_day: bool,
     energy: float,
+    sequence: int | None,
     as_json: bool,
     control: bool,
 ) -> None:
@@ -70,6 +78,7 @@ def simulate_plc(
         speed=speed,
         day=chosen,
         energy=energy,
+        sequence=sequence,
         as_json=as_json,
         control=control,
     )
@@ -77,6 +86,7 @@ def simulate_plc(
 
 
 async def _simulate(wishes: Wishes) -> None:
+    clock = SystemClock()
     line_of = json_line if wishes.as_json else plain_line
     told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -90,6 +100,7 @@ async def _simulate(wishes: Wishes) -> None:
         connectors=wishes.connectors,
         speed=wishes.speed,
         energy=wishes.energy,
+        sequence=number_now(clock) if wishes.sequence is None else wishes.sequence,
         observe=show,
     )
     day = None if wishes.day is None else load_day(wishes.day)

@@ -9,9 +9,18 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ocppgw.clock import Clock
 from ocppgw_modbus.bound import BoundCommand, BoundEvent, FieldTarget
 from ocppgw_modbus.simulate.registers import Registers, SimValue, places
 from ocppgw_modbus.spec import CommandField, CommandKind, EventField
+
+LAST_NUMBER = 65535  # then 1 again, since a sequence register may have 16 bits only
+
+
+def number_now(clock: Clock) -> int:
+    """A number for a PLC that is made anew to go on from: a charge box that knew it before
+    takes an old one with the same tag and meter for the old event."""
+    return int(clock.now().timestamp()) % LAST_NUMBER
 
 
 class Tell(Protocol):
@@ -51,7 +60,7 @@ class EventOut:
 
     def send(self, fields: Mapping[EventField, SimValue]) -> int:
         """Queues an event; gives its sequence number."""
-        self.sequence = self.sequence % 65535 + 1
+        self.sequence = self.sequence % LAST_NUMBER + 1
         self._queue.append(Raised(sequence=self.sequence, fields=fields))
         return self.sequence
 

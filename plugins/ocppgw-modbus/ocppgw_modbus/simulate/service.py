@@ -13,6 +13,7 @@ from ocppgw.clock import Clock
 from ocppgw.errors import UserError
 from ocppgw_modbus.options import SimulateOptions
 from ocppgw_modbus.simulate.day import DEFAULT_DAY, live, load_day
+from ocppgw_modbus.simulate.handshakes import number_now
 from ocppgw_modbus.simulate.happening import Happening
 from ocppgw_modbus.simulate.lines import plain_line
 from ocppgw_modbus.simulate.simulation import Simulation
@@ -31,7 +32,7 @@ class SimulatedPlc(Service):
             options.map,
             connectors=options.connectors,
             speed=options.speed,
-            sequence=int(clock.now().timestamp()) % 65535,  # the charge box remembers old ones
+            sequence=number_now(clock),
             clock=clock,
             observe=_show,
         )
