@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import TypeVar, cast
 
@@ -27,6 +26,7 @@ from ocppgw.chargepoint.box import ChargeBox
 from ocppgw.chargepoint.server import ChargePointServer
 from ocppgw.clock import Clock, SystemClock
 from ocppgw.config import LOCAL_STORE, Configuration, Settings
+from ocppgw.ending import Ending, Stop
 from ocppgw.errors import UserError
 from ocppgw.net.base import HttpHandler, HttpRequest, HttpResponse
 from ocppgw.net.client import HttpClient
@@ -40,8 +40,7 @@ from ocppgw.web.control import ControlServer
 
 log = logging.getLogger(__name__)
 
-GRACE = 10.0  # seconds that requests in flight have at the end
-STOPPING = 15.0  # seconds that each part has to stop
+GRACE = 8.0  # seconds that requests in flight have at the end
 
 OptionsT = TypeVar("OptionsT", bound=msgspec.Struct)
 
@@ -104,7 +103,7 @@ class Gateway:
         self._http = HttpClient(
             reactor, self._settings.http_client.limits, self._settings.http_client.tls
         )
-        self._undo = AsyncExitStack()
+        self._ending = Ending()
         self._listeners: dict[str, Listener] = {}
         self._control: ControlServer | None = None
         self.central: CentralSystem | None = None
@@ -144,9 +143,9 @@ class Gateway:
         for state in self._plugins.describe():
             if not state.built_in and state.why is None:
                 log.info("plugin %s %s is %s", state.name, state.version, state.state)
-        self._at_the_end("the HTTP client", self._http.close)
+        self._ending.push("the HTTP client", self._http.close)
         observers = Observers(self._plugins.observers(self._context))
-        self._at_the_end("observers", observers.stop)
+        self._ending.push("observers", observers.stop)
         if settings.central_system is not None:
             await self._start_central(observers)
             self._open("central_system")
@@ -158,9 +157,6 @@ class Gateway:
             self._control.open(self.central)
             log.info("commands are taken at %s", settings.control and settings.control.socket)
 
-    def _at_the_end(self, what: str, stop: Callable[[], Awaitable[None]]) -> None:
-        self._undo.push_async_callback(_ended, what, stop)
-
     def _open(self, section: str) -> None:
         listener = self._listeners[section]
         listener.open()
@@ -168,11 +164,14 @@ class Gateway:
 
     async def stop(self) -> None:
         """Stops in order; may be called at any point of a start, and more than once."""
+        listeners, self._listeners = self._listeners, {}
+        doors: dict[str, Stop] = {
+            name: partial(each.stop, GRACE) for name, each in listeners.items()
+        }
         if self._control is not None:
-            await self._control.stop()
-        await asyncio.gather(*(each.stop(GRACE) for each in self._listeners.values()))
-        self._listeners.clear()
-        await self._undo.aclose()
+            doors["the control socket"] = self._control.stop
+        await asyncio.gather(*(self._ending.stop(*door) for door in doors.items()))
+        await self._ending.run()
 
     # Roles
 
@@ -193,7 +192,7 @@ class Gateway:
             self._plugins.central_handlers(central.context),
             self._plugins.authorizers(central.context),
         )
-        self._at_the_end("the central system", central.stop)
+        self._ending.push("the central system", central.stop)
         await central.start()
         self.central = central
 
@@ -215,7 +214,7 @@ class Gateway:
             boxes.append(box)
         self._charge_points = ChargePointServer(boxes, address=self.own_address)
         for box in boxes:
-            self._at_the_end(f"charge box {box.identity}", box.stop)
+            self._ending.push(f"charge box {box.identity}", box.stop)
             await box.start()
 
     def _address_of(self, listener: Listener) -> str:
@@ -236,7 +235,7 @@ class Gateway:
             except Exception as error:  # noqa: BLE001  a plugin may raise anything
                 log.error("plugin %s: a service of it did not start: %s", name, error)
                 continue
-            self._at_the_end(f"a service of plugin {name}", partial(_stop_service, service))
+            self._ending.push(f"a service of plugin {name}", partial(_stop_service, service))
 
     # Storage
 
@@ -253,7 +252,7 @@ class Gateway:
 
     async def _opened(self, opening: Awaitable[Storage]) -> Storage:
         storage = await opening
-        self._at_the_end("storage", storage.close)
+        self._ending.push("storage", storage.close)
         return storage
 
     # Requests; none comes before its role has started
@@ -275,14 +274,3 @@ class Gateway:
 
 async def _stop_service(service: Service) -> None:
     await result_of(maybeDeferred(service.stopService))
-
-
-async def _ended(what: str, stop: Callable[[], Awaitable[None]]) -> None:
-    """Stops one part; whatever comes of it, the parts below it are stopped as well."""
-    try:
-        async with asyncio.timeout(STOPPING):
-            await stop()
-    except TimeoutError:
-        log.error("%s did not stop within %g s", what, STOPPING)
-    except Exception as error:
-        log.exception("%s did not stop in order: %s", what, error)

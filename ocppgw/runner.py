@@ -15,6 +15,7 @@ from twisted.internet.base import ReactorBase
 from twisted.scripts._twistd_unix import ServerOptions, UnixApplicationRunner
 
 from ocppgw import logs
+from ocppgw.ending import leave_at_last
 from ocppgw.errors import UserError
 from ocppgw.service import GatewayService
 
@@ -53,6 +54,7 @@ def foreground(file: Path) -> int:
     gateway.privilegedStartService()
     gateway.startService()
     reactor.addSystemEventTrigger("before", "shutdown", gateway.stopService)
+    reactor.addSystemEventTrigger("before", "shutdown", _leave_at_last)
     reactor.run()
     return gateway.exit_code
 
@@ -69,8 +71,13 @@ def background(file: Path, *, pid_file: Path, log_file: Path) -> int:
             f"--logfile={log_file.absolute()}",
         ]
     )
+    install_reactor().addSystemEventTrigger("before", "shutdown", _leave_at_last)
     Daemon(options, gateway).run()
     return gateway.exit_code
+
+
+def _leave_at_last() -> None:
+    leave_at_last()
 
 
 class DaemonOptions(ServerOptions):

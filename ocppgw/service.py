@@ -72,7 +72,9 @@ class GatewayService(Service):
         self._reactor.sigInt(signal.SIGINT)
 
     async def _end(self) -> None:
+        log.info("stopping; what is under way is finished first")
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait([self._starting])
         await self._gateway.stop()
+        log.info("stopped")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -17,9 +18,14 @@ def run(file: Path) -> None:
 
     SIGTERM or Ctrl-C ends it in order, with exit code 0.
     """
-    from ocppgw import runner
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the reactor has its own
+    try:
+        from ocppgw import runner
 
-    sys.exit(runner.foreground(file))
+        code = runner.foreground(file)
+    except KeyboardInterrupt:
+        code = 0  # told to end before anything ran
+    sys.exit(code)
 
 
 @click.command()
