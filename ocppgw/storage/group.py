@@ -8,12 +8,15 @@ whatever a group costs as a whole (a flush of the disk) is shared.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from ocppgw.storage.base import StorageError
+
+log = logging.getLogger(__name__)
 
 JobT = TypeVar("JobT", contravariant=True)
 _Group: TypeAlias = "list[tuple[Any, asyncio.Future[Any]]]"
@@ -109,5 +112,12 @@ class GroupThread(Generic[JobT]):
                 except BaseException as error:  # noqa: BLE001 (raised to every caller)
                     results = [error] * len(jobs)
                 call(self._came_back, group, results)
-            session.close()
+            self._close(session)
         call(self._ended.set)
+
+    def _close(self, session: Session[JobT]) -> None:
+        """Whoever waits for the end is not to wait for ever because it was not a clean one."""
+        try:
+            session.close()
+        except Exception:
+            log.exception("%s: did not close in order", self._thread.name)

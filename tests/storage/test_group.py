@@ -133,3 +133,17 @@ async def test_a_start_that_is_cancelled_leaves_no_thread() -> None:
         await starting
     assert threading.active_count() == threads
     assert session.closed_by is not None
+
+
+async def test_a_session_that_does_not_close_in_order_ends_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Unclosable(Recorder):
+        def close(self) -> None:
+            raise OSError("the disk is gone")
+
+    thread = await started(Unclosable())
+    await asyncio.wait_for(thread.close(), 30)
+
+    assert "test: did not close in order" in caplog.text
+    assert "the disk is gone" in caplog.text
