@@ -20,6 +20,9 @@ from ocppgw.plc.base import AnswerBoot, Driver, Identity, PlcError, PlcRefused
 log = logging.getLogger(__name__)
 
 ANSWER_RETRY = 5.0
+# A PLC that was told to reset goes away first. One that does not, or is back before
+# anybody looked, is asked to boot after so many seconds.
+RESET_SETTLES = 10.0
 
 
 class BootState(Enum):
@@ -58,7 +61,9 @@ class Boot:
         self._opened = opened
         self._shut = shut
         self._identity: Identity | None = None
+        self._there = False
         self._again = False
+        self._settled_at = clock.monotonic()
         self._bell = Bell(clock)
         self._accepted = asyncio.Event()
         self.state = BootState.WAITING_FOR_PLC
@@ -83,11 +88,28 @@ class Boot:
         """The PLC says who it is; its program's start is a reason to boot."""
         before = self._identity
         self._identity = identity
+        if not identity.running:
+            self._settled_at = self._clock.monotonic()
         if before is None or before.running != identity.running:
             self._narrator.say("plc", "runs" if identity.running else "does not run")
             self.again()
         elif before != identity:
             self._bell.ring()
+
+    def plc_is_back(self) -> None:
+        """The driver reads the PLC."""
+        self._there = True
+        self._bell.ring()
+
+    def plc_is_away(self) -> None:
+        """The driver does not; a boot waits for it."""
+        self._there = False
+        self._settled_at = self._clock.monotonic()
+
+    def after_reset(self) -> None:
+        """Boots once more when the PLC is back from its reset."""
+        self._settled_at = self._clock.monotonic() + RESET_SETTLES
+        self.again()
 
     def again(self) -> None:
         """Boots once more."""
@@ -112,9 +134,13 @@ class Boot:
         self._shut()
 
     async def _plc_runs(self) -> None:
-        while self._identity is None or not self._identity.running:
+        while True:
             self._bell.hush()
-            await self._bell.wait()
+            left = self._settled_at - self._clock.monotonic()
+            runs = self._there and self._identity is not None and self._identity.running
+            if runs and left <= 0:
+                break
+            await self._bell.wait(left if runs else None)
         self._again = False
 
     async def _asked(self) -> BootNotificationResponse | None:

@@ -117,6 +117,7 @@ class ChargeBox:
         """Takes up where the last life ended; raises ``StorageError`` if it cannot."""
         rooms = self._rooms
         await rooms.load()
+        self._workers.start("the watch over the PLC", rooms.presence.run)
         self._workers.start("the PLC driver", lambda: self._driver.run(rooms.station))
         for name, room in (
             ("the boot", rooms.boot),

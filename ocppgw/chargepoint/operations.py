@@ -177,7 +177,8 @@ class Operations:
                 await self._stop_all()
             await self._execute(ResetPlc(hard=hard), self._deadlines.command)
             self._narrator.say("plc", f"{'hard' if hard else 'soft'} reset")
-            self._boot.again()
+            self._status.forget_note()
+            self._boot.after_reset()
 
         return await self._run("reset", 0, work)
 
@@ -191,6 +192,7 @@ class Operations:
         try:
             async with self._lock:
                 await work()
+            self._status.forget_note(connector_id)
             return Outcome.DONE
         except PlcError as error:
             reason, sentence = reason_of(error), str(error)

@@ -15,6 +15,7 @@ from ocppgw.chargepoint.line import CENTRAL_SYSTEM, CentralLine
 from ocppgw.chargepoint.metering import Metering
 from ocppgw.chargepoint.narrator import Narrator
 from ocppgw.chargepoint.operations import Operations
+from ocppgw.chargepoint.presence import Presence
 from ocppgw.chargepoint.records import Session
 from ocppgw.chargepoint.register import SessionRegister
 from ocppgw.chargepoint.sessions import Sessions
@@ -64,6 +65,7 @@ class Rooms:
         self.heartbeat = self._make_heartbeat()
         self.authorization = self._make_authorization()
         self.operations = self._make_operations()
+        self.presence = self._make_presence()
         self.station = self._make_station()
         self._wire()
 
@@ -252,11 +254,20 @@ class Rooms:
             deadlines=self._settings.deadlines,
         )
 
+    def _make_presence(self) -> Presence:
+        return Presence(
+            self._clock,
+            self._narrator,
+            grace=self._settings.plc_grace,
+            lost=self.status.lost,
+            found=self.status.found,
+        )
+
     def _make_station(self) -> BoxStation:
         return BoxStation(
             self.ledger,
             self.events,
-            self._narrator,
+            presence=self.presence,
             boot=self.boot,
             status=self.status,
             metering=self.metering,

@@ -170,6 +170,14 @@ class ChargeBoxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     deadlines: Annotated[
         CommandDeadlines, Meta(description="How long the PLC has for a command.")
     ] = field(default_factory=CommandDeadlines)
+    plc_grace: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds that the PLC may be away before its connectors are reported "
+            "as Faulted.",
+        ),
+    ] = 3.0
     tag_answer_age: Annotated[
         Seconds,
         Meta(description="Seconds after which the answer to a tag is of no use: it is refused."),

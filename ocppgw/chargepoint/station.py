@@ -10,7 +10,7 @@ from ocppgw.chargepoint.availability import Availability
 from ocppgw.chargepoint.boot import Boot
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.metering import Metering
-from ocppgw.chargepoint.narrator import Narrator
+from ocppgw.chargepoint.presence import Presence
 from ocppgw.chargepoint.records import LAST_EVENTS, PLC_NOTES
 from ocppgw.chargepoint.sessions import Sessions
 from ocppgw.chargepoint.status import StatusBoard
@@ -99,8 +99,8 @@ class BoxStation:
         self,
         ledger: Ledger,
         log: EventLog,
-        narrator: Narrator,
         *,
+        presence: Presence,
         boot: Boot,
         status: StatusBoard,
         metering: Metering,
@@ -111,7 +111,7 @@ class BoxStation:
     ) -> None:
         self._ledger = ledger
         self._log = log
-        self._narrator = narrator
+        self._presence = presence
         self._boot = boot
         self._status = status
         self._metering = metering
@@ -119,7 +119,7 @@ class BoxStation:
         self._sessions = sessions
         self._availability = availability
         self._answers = answers
-        self._online: bool | None = None
+        self._online = False
 
     def saw(self, observation: Observation) -> None:
         match observation:
@@ -172,20 +172,19 @@ class BoxStation:
                 await self._sessions.plan_stop(plan, event)
 
     def _came_online(self) -> None:
-        if self._online is True:
+        """The PLC may have been restarted meanwhile, however short that was."""
+        if self._online:
             return
         self._online = True
-        self._narrator.say("plc", "online")
-        self._status.found()
+        self._boot.plc_is_back()
+        self._presence.online()
         self._availability.plc_is_back()
         self._answers.nudge()
 
     def _went_offline(self, reason: str) -> None:
-        if self._online is False:
-            return
         self._online = False
-        self._narrator.say("plc", f"offline: {reason}")
-        self._status.lost(reason)
+        self._boot.plc_is_away()
+        self._presence.offline(reason)
 
 
 def _place(event: Event) -> tuple[int, str]:

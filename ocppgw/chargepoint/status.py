@@ -122,6 +122,13 @@ class StatusBoard:
         self._notes[known] = self._clock.monotonic() + NOTE_SECONDS, text[:INFO_LENGTH]
         self._report(known)
 
+    def forget_note(self, connector_id: int | None = None) -> None:
+        """What was noted no longer holds: at a connector, or everywhere."""
+        if connector_id is None:
+            self._notes.clear()
+        else:
+            self._notes.pop(connector_id, None)
+
     def current(self, connector_id: int) -> ConnectorStatus:
         """The state of a connector as it is reported."""
         if self._lost is not None:

@@ -360,6 +360,62 @@ async def test_a_soft_reset_waits_only_so_long(world):
     assert any("not stopped before the reset" in line for line in world.story())
 
 
+def boots(world):
+    return sum(isinstance(r, m.BootNotificationRequest) for r in world.central.got)
+
+
+@pytest.mark.parametrize("visible", [True, False])
+async def test_after_a_reset_the_box_boots_once_the_plc_is_back(world, visible):
+    """``visible``: the PLC says that it does not run yet; otherwise the line just breaks."""
+    await begin(world)
+    await world.ordered(m.ResetRequest(type=e.ResetType.HARD), 1)
+    world.plc.halt() if visible else world.plc.go_offline()
+    await world.clock.advance(120)
+    waiting = boots(world)
+    world.plc.run() if visible else world.plc.come_online()
+    await world.clock.advance(1)
+    await world.stop()
+
+    assert (waiting, boots(world)) == (1, 2)
+
+
+async def test_a_plc_whose_reset_nobody_sees_is_taken_for_back_after_a_while(world):
+    await begin(world)
+    await world.ordered(m.ResetRequest(type=e.ResetType.HARD), 1)
+    assert boots(world) == 1
+    await world.clock.advance(30)
+    await world.stop()
+
+    assert boots(world) == 2
+
+
+async def test_what_was_refused_before_a_reset_is_not_said_after_it(world):
+    await begin(world)
+    await world.ordered(m.RemoteStopTransactionRequest(transaction_id=99), 1)
+    noted = world.central.statuses(0)[-1].info
+    await world.ordered(m.ResetRequest(type=e.ResetType.HARD), 1)
+    await world.clock.advance(60)
+    await world.stop()
+
+    assert noted == "remote stop: no such transaction runs here"
+    assert world.central.statuses(0)[-1].info is None
+
+
+async def test_what_was_refused_is_not_said_once_it_was_done(world):
+    await begin(world)
+    world.plc.refused.add(Unlock)
+    await world.ordered(m.UnlockConnectorRequest(connector_id=1), 1)
+    noted = world.central.statuses(1)[-1].info
+    world.plc.refused.clear()
+    await world.ordered(m.UnlockConnectorRequest(connector_id=1), 1)
+    world.plc.arrive(1)
+    await world.clock.advance(1)
+    await world.stop()
+
+    assert noted == "unlock: PLC refused"
+    assert world.central.statuses(1)[-1].info is None
+
+
 async def test_a_hard_reset_does_not_wait(world):
     await begin(world)
     world.plc.start(1, "TAG")

@@ -295,9 +295,7 @@ async def test_a_plc_that_forgot_its_answers_and_asks_again_is_given_them_again(
 
     kinds = [m.StartTransactionRequest, m.StopTransactionRequest]
     assert [type(r) for r in world.central.got if type(r) in kinds] == kinds
-    assert [(a.event_id, a.transaction_id) for a in world.answers(AnswerStart)] == 2 * [
-        ("7", 1001)
-    ]
+    assert [(a.event_id, a.transaction_id) for a in world.answers(AnswerStart)] == 2 * [("7", 1001)]
     assert [a.event_id for a in world.answers(AnswerStop)] == ["8", "8"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
-from ocppgw.plc import ConnectorStatus
+from ocppgw.plc import ConnectorStatus, Offline
 from ocppgw.storage import StorageUnavailable
 
 STATES = e.ChargePointStatus
@@ -80,6 +80,48 @@ async def test_a_plc_that_is_away_makes_the_station_faulted_until_it_is_back(wor
     assert {r.info for r in away} == {"PLC: the simulated PLC does not answer"}
     assert {r.status for r in back} == {STATES.AVAILABLE}
     assert "plc: offline: the simulated PLC does not answer" in world.story()
+
+
+async def test_a_line_that_breaks_for_a_moment_is_nobodys_business(world):
+    await world.start()
+    await world.clock.advance(5)
+    quiet = len(reported(world))
+    for _ in range(20):
+        world.plc.go_offline()
+        await world.clock.advance(1)
+        world.plc.come_online()
+        await world.clock.advance(1)
+    story = [line for line in world.story() if "line" in line]
+    await world.stop()
+
+    assert len(reported(world)) == quiet
+    assert story == ["plc: online"]
+
+
+async def test_a_plc_that_is_there_at_the_second_attempt_was_never_away(world):
+    world.plc.go_offline()
+    await world.start()
+    world.box._rooms.station.saw(Offline(reason="connection refused"))
+    await world.clock.advance(1)
+    world.plc.come_online()
+    await world.clock.advance(10)
+    story = world.story()
+    await world.stop()
+
+    assert story[0] == "plc: online"
+    assert not any("offline" in line for line in story)
+
+
+async def test_a_plc_that_is_not_there_at_the_start_is_told_once(world):
+    world.plc.go_offline()
+    await world.start()
+    for reason in ("connection refused", "no route to host"):
+        world.box._rooms.station.saw(Offline(reason=reason))
+    await world.clock.advance(60)
+    story = world.story()
+    await world.stop()
+
+    assert story == ["plc: offline: no route to host"]
 
 
 async def test_texts_fit_and_unknown_connectors_are_passed_over(world):
