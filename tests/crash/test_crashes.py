@@ -1,15 +1,18 @@
 """SIGKILL at every phase of a session: nothing is lost, nothing counts twice.
 
-Each kill point is one session: the charge box (or the central system) dies at that frame,
-is started again at once, and the session goes on. Afterwards the central system must hold
-each session once, in order, with the PLC's own meter readings, and the PLC its answers.
+In each session the charge box (or the central system) dies at a frame of its start and at
+one of its stop, is started again at once, and the session goes on. Afterwards the central
+system must hold each session once, in order, with the PLC's own meter readings, and the PLC
+its answers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +20,11 @@ import pytest
 import yaml
 
 from ocppgw.testing.processes import CAP
-from tests.crash.proxies import Frame, KillPoint, Proxy, answers, asks, shows, writes
-from tests.crash.site import MAP, TAG, Site
+from tests.site.plc import DEMO_MAP
+from tests.site.proxies import Frame, KillPoint, Proxy, answers, asks, shows, writes
+from tests.site.site import TAG, Site
 
-CONNECTORS = yaml.safe_load(MAP.read_text())["connectors"]
+CONNECTORS = yaml.safe_load(DEMO_MAP.read_text())["connectors"]
 
 
 def address(register: str) -> int:
@@ -72,16 +76,20 @@ def command_phases(name: str, request: int, answer: int) -> dict[str, Matcher]:
     }
 
 
-PLC_SIDE = {
+STARTING = {
     **event_phases("start", address("start_request"), address("start_acknowledge")),
     **command_phases("start", address("started"), address("started_answer")),
+}
+STOPPING = {
     **event_phases("stop", address("stop_request"), address("stop_acknowledge")),
     **command_phases("stop", address("stopped"), address("stopped_answer")),
 }
-CENTRAL_SIDE: dict[str, Matcher] = {
+ASKING: dict[str, Matcher] = {
     "StartTransaction sent": functools.partial(asks, b"startTransaction"),
     "StartTransaction answered": functools.partial(answers, b"startTransaction"),
     "MeterValues sent": functools.partial(asks, b"meterValues"),
+}
+ENDING: dict[str, Matcher] = {
     "StopTransaction sent": functools.partial(asks, b"stopTransaction"),
     "StopTransaction answered": functools.partial(answers, b"stopTransaction"),
 }
@@ -89,71 +97,100 @@ CENTRAL_SIDE: dict[str, Matcher] = {
 
 @pytest.mark.slow
 async def test_charge_box_killed_at_every_phase_of_the_hand_shakes(tmp_path: Path) -> None:
-    site = Site(tmp_path)
-    await site.start()
-    try:
-        for before in (True, False):
-            for name, matcher in PLC_SIDE.items():
-                await session(site, "box", site.modbus, name, matcher, before=before)
-        await everything_counted_once(site, sessions=2 * len(PLC_SIDE))
-    finally:
-        await site.end()
+    async def all_phases(*, before: bool) -> None:
+        async with Site(folder(tmp_path, before), proxies=True) as site:
+            crash = Crash(site, "box", site.modbus, before=before)
+            for starting, stopping in zip(STARTING.items(), STOPPING.items(), strict=True):
+                await session(crash, starting, stopping)
+            await everything_counted_once(site, sessions=len(STARTING))
+
+    await both(all_phases)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["box", "central"])
 async def test_killed_between_request_and_answer(tmp_path: Path, victim: str) -> None:
-    site = Site(tmp_path)
-    await site.start()
-    try:
+    async def all_calls(*, before: bool) -> None:
+        async with Site(folder(tmp_path, before), proxies=True) as site:
+            crash = Crash(site, victim, site.soap, before=before)
+            for asking, ending in itertools.zip_longest(ASKING.items(), ENDING.items()):
+                await session(crash, asking, ending)
+            await everything_counted_once(site, sessions=len(ASKING))
+
+    await both(all_calls)
+
+
+async def both(work: Callable[..., Coroutine[Any, Any, None]]) -> None:
+    """Killed before the frame is handed on, and after it: two sites, side by side."""
+    async with asyncio.TaskGroup() as group:
         for before in (True, False):
-            for name, matcher in CENTRAL_SIDE.items():
-                await session(site, victim, site.soap, name, matcher, before=before)
-        await everything_counted_once(site, sessions=2 * len(CENTRAL_SIDE))
-    finally:
-        await site.end()
+            group.create_task(work(before=before))
+
+
+def folder(path: Path, before: bool) -> Path:
+    """A folder for one of the two sites."""
+    chosen = path / ("before" if before else "after")
+    chosen.mkdir()
+    return chosen
+
+
+class Crash:
+    """Kills a program of the site when a frame passes, and starts it again at once."""
+
+    def __init__(self, site: Site, victim: str, proxy: Proxy, *, before: bool) -> None:
+        self.site = site
+        self._victim = victim
+        self._proxy = proxy
+        self._before = before
+
+    @contextlib.asynccontextmanager
+    async def at(self, point: tuple[str, Matcher] | None) -> AsyncIterator[None]:
+        """The crash happens in this block; the program runs again behind it.
+
+        The point is armed when what it is about begins: frames of earlier, still on their
+        way after a crash before this one, are not meant.
+        """
+        if point is None:
+            yield
+            return
+        name, matcher = point
+        kill = functools.partial(self.site.kill, self._victim)
+        armed = KillPoint(name, matcher(), self._before, kill)
+        self._proxy.arm(armed)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._revive(armed))
+            yield
+
+    async def _revive(self, point: KillPoint) -> None:
+        async with asyncio.timeout(CAP):
+            await point.reached.wait()
+        site = self.site
+        await (site.start_box() if self._victim == "box" else site.start_central())
 
 
 async def session(
-    site: Site, victim: str, proxy: Proxy, name: str, matcher: Matcher, *, before: bool
+    crash: Crash, starting: tuple[str, Matcher], stopping: tuple[str, Matcher] | None
 ) -> None:
-    """One session from plug to unplug, in which the victim dies at the kill point.
-
-    The point is armed when what it is about begins: frames of the session before, still
-    on their way after its own crash, are not meant.
-    """
-    point = KillPoint(name, matcher(), before, functools.partial(site.kill, victim))
-    revived = asyncio.ensure_future(revive(site, victim, point))
-    begin = len(site.plc.log)
-    at_stop = name.lower().startswith("stop")
-    if not at_stop:
-        proxy.arm(point)
-    site.plc.do("arrive")
-    site.plc.do("tag", id_tag=TAG)
-    await site.plc.saw("charging", "", begin)
-    await site.plc.saw("accepted", "answer_start", begin)
-    # Long enough for a sample, or a second and a half, where one is to be caught.
-    await site.plc.charge(20 if name.startswith("MeterValues") else 3)
-    if at_stop:
-        proxy.arm(point)
-    site.plc.do("tag", id_tag=TAG)
-    await site.plc.saw("finished", "stop", begin)
-    await site.plc.saw("accepted", "answer_stop", begin)
-    site.plc.do("leave")
-    await site.plc.saw("left", "", begin)
-    await revived
-
-
-async def revive(site: Site, victim: str, point: KillPoint) -> None:
-    """Starts the victim again once it was killed."""
-    async with asyncio.timeout(CAP):
-        await point.reached.wait()
-    await (site.start_box() if victim == "box" else site.start_central())
+    """One session from plug to unplug, with a crash at its start and one at its stop."""
+    plc = crash.site.plc
+    begin = len(plc.log)
+    async with crash.at(starting):
+        plc.do("arrive")
+        plc.do("tag", id_tag=TAG)
+        await plc.saw("charging", "", begin)
+        await plc.saw("accepted", "answer_start", begin)
+    await plc.charge(3)
+    async with crash.at(stopping):
+        plc.do("tag", id_tag=TAG)
+        await plc.saw("finished", "stop", begin)
+        await plc.saw("accepted", "answer_stop", begin)
+    plc.do("leave")
+    await plc.saw("left", "", begin)
 
 
 async def everything_counted_once(site: Site, *, sessions: int) -> None:
     """Compares what the central system booked with what the PLC did."""
-    booked = await all_stopped(site, sessions)
+    booked = await site.stopped(sessions)
     starts, stops = site.plc.told("raised", "start"), site.plc.told("raised", "stop")
     assert [one["meterStart"] for one in booked] == [meter(told) for told in starts]
     assert [one["meterStop"] for one in booked] == [meter(told) for told in stops]
@@ -165,16 +202,6 @@ async def everything_counted_once(site: Site, *, sessions: int) -> None:
     assert list(dict.fromkeys(given)) == [one["transactionId"] for one in booked]
     assert len(site.plc.told("finished", "start")) == sessions
     assert len(site.plc.told("finished", "stop")) == sessions
-
-
-async def all_stopped(site: Site, sessions: int) -> list[dict[str, Any]]:
-    """The transactions, once the last stop has got through."""
-    async with asyncio.timeout(CAP):
-        while True:
-            booked = await site.transactions()
-            if [one["state"] for one in booked] == ["stopped"] * sessions:
-                return booked
-            await asyncio.sleep(0.1)
 
 
 def meter(told: dict[str, Any]) -> int:

@@ -1,0 +1,109 @@
+"""The simulated PLC as a process, stepped through its line protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from ocppgw.testing.processes import CAP, Program
+
+ROOT = Path(__file__).parents[2]
+DEMO_MAP = ROOT / "config" / "maps" / "demo-plc.yaml"
+OCPPGW = (sys.executable, "-m", "ocppgw")
+
+# The demo's registers, looked at more often: a test does not wait for a slow poll.
+POLLS = {"fast": 0.04, "meter": 0.2, "slow": 1.0}
+
+
+def quick_map(folder: Path) -> Path:
+    """The demo's register map with short polls."""
+    described = yaml.safe_load(DEMO_MAP.read_text())
+    described["polls"] = POLLS
+    path = folder / "plc.yaml"
+    path.write_text(yaml.safe_dump(described))
+    return path
+
+
+class Plc:
+    """A simulated PLC; ``log`` is what it told, oldest first."""
+
+    def __init__(self, program: Program, port: int) -> None:
+        self.program = program
+        self.port = port
+
+    @classmethod
+    async def start(
+        cls, folder: Path, described: Path, *, connectors: int, speed: float, port: int = 0
+    ) -> Self:
+        """Starts the process on that register map and waits until it listens."""
+        program = Program(
+            *(*OCPPGW, "simulate", "plc", str(described), "--port", str(port)),
+            *("--connectors", str(connectors), "--speed", str(speed), "--json", "--control"),
+            cwd=folder,
+            console=folder / "plc.log",
+            stdin=True,
+        )
+        try:
+            listening = await program.says(r'\{.*"listening".*\}')
+        except BaseException:
+            program.kill()
+            raise
+        return cls(program, json.loads(listening.group())["details"]["port"])
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        lines = self.program.console.split("\n")[:-1]
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def do(self, order: str, **details: object) -> None:
+        """An order of the line protocol."""
+        self.program.write(json.dumps({"do": order, **details}))
+
+    async def done(self, order: str, **details: object) -> Any:
+        """An order, and the value it gave."""
+        begin = len(self.log)
+        self.do(order, **details)
+        return (await self.saw("done", since=begin)).get("value")
+
+    async def read(self, register: str, connector: int = 1) -> Any:
+        """The value of a register, as the PLC's program sees it."""
+        return await self.done("read", register=register, connector=connector)
+
+    async def saw(self, event: str, about: str = "", since: int = 0) -> dict[str, Any]:
+        """Waits until it told of that event, behind the ``since`` first ones."""
+        await until(
+            lambda: bool(self.told(event, about, since)),
+            lambda: f"{event} {about} is not among {self.log[since:]}",
+        )
+        return self.told(event, about, since)[0]
+
+    def told(self, event: str, about: str = "", since: int = 0) -> list[dict[str, Any]]:
+        """What it told of that event."""
+        return [
+            told
+            for told in self.log[since:]
+            if told["event"] == event and told.get("about", "") == about
+        ]
+
+    async def charge(self, wh: int) -> None:
+        """Waits until the meter of connector 1 has moved on by that much."""
+        enough = await self.read("energy") + wh
+        while await self.read("energy") < enough:  # noqa: ASYNC110 - nothing signals it
+            await asyncio.sleep(0.02)
+
+
+async def until(
+    condition: Callable[[], bool], why: Callable[[], str] = lambda: "it never came true"
+) -> None:
+    """Waits for what must become true, with a generous cap."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + CAP
+    while not condition():
+        assert loop.time() < end, why()
+        await asyncio.sleep(0.02)
