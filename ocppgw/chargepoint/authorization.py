@@ -38,10 +38,11 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Whether a tag may charge, and why, in words."""
+    """Whether a tag may charge, and why, in words; ``echo`` if observers just saw that."""
 
     accepted: bool
     why: str
+    echo: bool = False
 
 
 class Authorization:
@@ -134,7 +135,8 @@ class Authorization:
                 log.warning("%s: a tag's answer waits: %s", self._ledger.box, error)
                 await self._clock.sleep(STORE_RETRY)
         word = "accepted" if verdict.accepted else "refused"
-        self._narrator.say(connector(tag.connector_id), f"tag {tag.id_tag} {word}: {verdict.why}")
+        what = f"tag {tag.id_tag} {word}: {verdict.why}"
+        self._narrator.say(connector(tag.connector_id), what, echo=verdict.echo)
 
     async def _judge(self, tag: Tag) -> Verdict:
         age = (self._clock.now() - tag.at).total_seconds()
@@ -161,4 +163,4 @@ class Authorization:
         assert isinstance(response, AuthorizeResponse)
         status = response.id_tag_info.status
         accepted = status is AuthorizationStatus.ACCEPTED
-        return Verdict(accepted, f"the central system says {status.value}")
+        return Verdict(accepted, f"the central system says {status.value}", echo=True)

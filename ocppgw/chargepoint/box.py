@@ -91,7 +91,7 @@ class ChargeBox:
             configuration=rooms.configuration,
             announce=self._announce,
         )
-        self._dispatch = Dispatch(clock, observe)
+        self._dispatch = Dispatch(clock, observe, settings.handler_deadline)
         self._workers = Workers(settings.identity, clock)
 
     @property

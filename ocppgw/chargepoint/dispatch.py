@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,9 +22,11 @@ Handlers = Mapping[type[Request], Sequence[tuple[str, AnyChargePointHandler]]]
 class Dispatch:
     """The handlers of one charge box, in the order they are asked."""
 
-    def __init__(self, clock: Clock, observe: Callable[[Observed], None]) -> None:
+    def __init__(self, clock: Clock, observe: Callable[[Observed], None], deadline: float) -> None:
+        """``deadline`` is what a plugin's handler may take, in seconds."""
         self._clock = clock
         self._observe = observe
+        self._deadline = deadline
         self._handlers: Handlers = {}
 
     def use(self, handlers: Handlers) -> None:
@@ -65,18 +68,33 @@ class Dispatch:
     async def _ask(self, operation: Operation, request: Request, call: ChargePointCall) -> Response:
         for plugin, handler in self._handlers.get(type(request), ()):
             try:
-                response = await handler(request, call)
+                # Ours have the PLC's deadlines.
+                async with asyncio.timeout(None if _is_built_in(handler) else self._deadline):
+                    response = await handler(request, call)
             except Fault:
                 raise
-            except Exception:
-                log.exception(
-                    "%s: %s: the handler of plugin %s failed", call.identity, operation.name, plugin
-                )
-                raise Fault.internal_error(f"the handler of plugin {plugin} failed") from None
+            except TimeoutError:
+                raise _failed(
+                    operation, call, f"{plugin} did not answer in {self._deadline:g} s"
+                ) from None
+            except Exception as error:
+                raise _failed(operation, call, f"{plugin} failed", error) from error
             if isinstance(response, operation.response):
                 return response
             if response is not None:
-                what = f"plugin {plugin} answered with a {type(response).__name__}"
-                log.error("%s: %s: %s", call.identity, operation.name, what)
-                raise Fault.internal_error(what)
+                what = f"{plugin} answered with a {type(response).__name__}"
+                raise _failed(operation, call, what)
         raise Fault.not_supported(f"no handler for {operation.name}")
+
+
+def _failed(
+    operation: Operation, call: ChargePointCall, what: str, error: Exception | None = None
+) -> Fault:
+    """The fault for what a plugin's handler did, with the error's trace in the log."""
+    sentence = f"the handler of plugin {what}"
+    log.error("%s: %s: %s", call.identity, operation.name, sentence, exc_info=error)
+    return Fault.internal_error(sentence)
+
+
+def _is_built_in(handler: AnyChargePointHandler) -> bool:
+    return str(getattr(handler, "__module__", "")).startswith("ocppgw.chargepoint.")

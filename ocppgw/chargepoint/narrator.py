@@ -18,8 +18,8 @@ class Narrator:
         self._clock = clock
         self._observe = observe
 
-    def say(self, subject: str, what: str) -> None:
-        """``subject`` as :class:`StateChange` has it ("plc", "connector 1")."""
+    def say(self, subject: str, what: str, *, echo: bool = False) -> None:
+        """``subject`` and ``echo`` as :class:`StateChange` has them ("plc", "connector 1")."""
         self._observe(
             StateChange(
                 at=self._clock.now(),
@@ -27,6 +27,7 @@ class Narrator:
                 identity=self._identity,
                 subject=subject,
                 what=what,
+                echo=echo,
             )
         )
 

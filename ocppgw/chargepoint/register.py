@@ -146,11 +146,12 @@ class SessionRegister:
             self._narrator.say(
                 f"connector {session.connector_id}",
                 f"start {verdict} by the central system, transaction {session.transaction_id}",
+                echo=True,
             )
             self._tell(session)
         elif session.done:
             del self._sessions[session.session]
-            self._narrator.say(session.subject, "stop booked by the central system")
+            self._narrator.say(session.subject, "stop booked by the central system", echo=True)
 
     def _start_answered(self, session: Session) -> tuple[Projection, Projection]:
         answer = answer_to_start(session)

@@ -224,7 +224,7 @@ class Sessions:
         self._lane.wake()
         self._narrator.say(
             connector(session.connector_id),
-            f"session of {session.id_tag} began at {session.meter_start} Wh",
+            f"session of {session.id_tag} began at {session.meter_start / 1000:.3f} kWh",
         )
 
     def _ended(
@@ -238,7 +238,7 @@ class Sessions:
         self._lane.wake()
         self._narrator.say(
             connector(session.connector_id),
-            f"session of {session.id_tag} ended at {meter_stop} Wh, "
+            f"session of {session.id_tag} ended at {meter_stop / 1000:.3f} kWh, "
             f"{(meter_stop - session.meter_start) / 1000:.3f} kWh charged",
         )
         for flag in new_flags:

@@ -178,6 +178,9 @@ class ChargeBoxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
             "as Faulted.",
         ),
     ] = 3.0
+    handler_deadline: Annotated[
+        Seconds, Meta(description="How long a plugin's handler may take, in seconds.")
+    ] = 20.0
     tag_answer_age: Annotated[
         Seconds,
         Meta(description="Seconds after which the answer to a tag is of no use: it is refused."),

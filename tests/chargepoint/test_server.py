@@ -170,6 +170,38 @@ async def test_handlers_are_asked_one_after_the_other(world):
     assert "plugin lies answered with a ClearCacheResponse" in errors[2]
 
 
+async def test_a_handler_that_hangs_is_given_up_and_named(make_world, caplog):
+    world = make_world(handler_deadline=0.01)
+    await world.start()
+
+    async def hangs(request, call):
+        await asyncio.get_running_loop().create_future()
+
+    world.box.use({m.DataTransferRequest: [("sleepy", hangs)]})
+    request = m.DataTransferRequest(vendor_id="com.example")
+    reply = await ChargePointServer([world.box]).answer(http(soap(request)))
+    await world.stop()
+
+    with pytest.raises(Fault) as caught:
+        answer_of(reply, request)
+    assert caught.value.subcode == "InternalError"
+    assert "the handler of plugin sleepy did not answer in 0.01 s" in caplog.text
+
+
+async def test_our_own_commands_have_the_plcs_deadlines_only(make_world):
+    world = make_world(handler_deadline=0.001)
+    await world.start()
+    await world.clock.advance(5)
+    world.plc.muted.add(Unlock)
+    answer = asyncio.ensure_future(world.order(m.UnlockConnectorRequest(connector_id=1)))
+    await asyncio.sleep(0.02)
+    assert not answer.done()
+    await world.clock.advance(60)
+    await world.stop()
+
+    assert (await answer).status is e.UnlockStatus.UNLOCK_FAILED
+
+
 async def test_handlers_can_call_both_ways(world):
     world.central.boot_answers = [(e.RegistrationStatus.REJECTED, 10)]
     await world.start()

@@ -32,7 +32,7 @@ async def test_a_session_is_started_answered_and_stopped(world):
     )
     assert (answer.accepted, answer.transaction_id, answer.connector_id) == (True, 1001, 2)
     assert booked.connector_id == 2
-    assert "connector 2: session of ABC ended at 4200 Wh, 4.200 kWh charged" in world.story()
+    assert "connector 2: session of ABC ended at 4.200 kWh, 4.200 kWh charged" in world.story()
 
 
 async def test_two_connectors_charge_side_by_side(make_world):
