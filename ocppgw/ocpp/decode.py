@@ -16,6 +16,7 @@ from lxml import etree
 
 from ocppgw.ocpp import scalars
 from ocppgw.ocpp.enums import Unknown
+from ocppgw.ocpp.markup import inner_xml
 from ocppgw.ocpp.scalars import Unreadable, quote, warn
 from ocppgw.ocpp.table import Boolean, Choice, Field, Group, Integer, Place, Text, Time
 
@@ -139,8 +140,16 @@ def _take_text(field: Field, kind: Text, place: str) -> Take:
     limit = kind.limit or 1 << 62
     markup = kind.markup
 
+    def _markup(child: Element, values: dict[str, Any]) -> str:
+        if field.attribute in values:  # or a thousand of them would be written for nothing
+            raise Unreadable(f"{place} comes twice")
+        try:
+            return inner_xml(child)
+        except Unreadable as error:
+            raise Unreadable(f"{place}: {error}") from None
+
     def take(child: Element, values: dict[str, Any], warnings: Warnings) -> None:
-        text = _inner_xml(child) if markup and len(child) else child.text
+        text = _markup(child, values) if markup and len(child) else child.text
         text = text.strip() if text else ""
         if not text and not kept_if_empty:
             return  # an empty optional element, xsi:nil or not, is an absent one (Q15)
@@ -199,13 +208,6 @@ def _take_group(field: Field, kind: Group, place: str, namespace: str) -> Take:
 def _is_nil(element: Element) -> bool:
     """Whether xsi:nil stands there, also with its prefix undeclared (Q14)."""
     return any(local_name(k) == "nil" and v.lower() in ("true", "1") for k, v in items(element))
-
-
-def _inner_xml(element: Element) -> str:
-    """What stands inside an element, as it stands (Q15: markup in DataTransfer's data)."""
-    return (element.text or "") + "".join(
-        etree.tostring(child, encoding="unicode") for child in element
-    )
 
 
 def _content_decoder(group: Group, content: Field) -> Decode:

@@ -42,6 +42,9 @@ _DECLARED = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"'>]*)")
 _ROOT = re.compile(rb"<[A-Za-z_:\x80-\xff]")
 _UNDECLARED_PREFIX = etree.ErrorTypes.NS_ERR_UNDEFINED_NAMESPACE
 _OUR_PREFIXES = frozenset({"soap", "wsa"})
+LONGEST_IDENTITY = 255
+# What answers are made with, and kept by: the peer's own is taken up to this length.
+_LONGEST_PREFIX, _LONGEST_NAMESPACE = 20, 100
 
 _IDENTITY = "chargeboxidentity"
 _ADDRESSES = frozenset({"from", "replyto"})
@@ -76,8 +79,17 @@ class Envelope:
 
     @property
     def identity(self) -> str | None:
-        """The chargeBoxIdentity; the last one, should there be several (Q23)."""
-        return self.identities[-1] if self.identities else None
+        """The chargeBoxIdentity; the last one, should there be several (Q23).
+
+        ``None`` for one that cannot be a name: no answer and no log line repeats it.
+        """
+        return self.identities[-1] if self.identities and self.has_name else None
+
+    @property
+    def has_name(self) -> bool:
+        """Whether the identity is of a length, and of characters, that stay on their line."""
+        name = self.identities[-1]
+        return len(name) <= LONGEST_IDENTITY and name.isprintable()
 
     def wire(self, namespace: str | None = None, operation: str | None = None) -> Wire:
         """What an answer needs. ``From`` lacking, ``ReplyTo`` may say where the peer is (Q2)."""
@@ -96,7 +108,7 @@ class Envelope:
             soap=self.soap,
             addressing=self.addressing,
             namespace=namespace,
-            prefix=PREFIX if prefix in _OUR_PREFIXES else prefix,
+            prefix=PREFIX if prefix in _OUR_PREFIXES or len(prefix) > _LONGEST_PREFIX else prefix,
             operation=operation,
             warnings=tuple(self.warnings),
         )
@@ -236,7 +248,7 @@ def _unusual(envelope: Envelope, header: Element) -> str:
         envelope.identity_namespace = tag[1 : tag.rfind("}")]
         return "" if len(header) else name
     if name in _UNDERSTOOD:
-        if "/addressing" in tag:
+        if "/addressing" in tag and len(tag) <= _LONGEST_NAMESPACE:
             envelope.addressing = tag[1 : tag.rfind("}")]  # answered in kind (Q11)
         return name
     if any(local_name(k) == "mustUnderstand" and v in ("1", "true") for k, v in items(header)):

@@ -15,7 +15,7 @@ import msgspec
 
 from ocppgw.ocpp import wire as wires
 from ocppgw.ocpp.decode import local_name
-from ocppgw.ocpp.envelope import Envelope, Malformed, open_envelope
+from ocppgw.ocpp.envelope import LONGEST_IDENTITY, Envelope, Malformed, open_envelope
 from ocppgw.ocpp.faults import PREFIX, SOAP_11, Fault, Wire, read_fault, write_fault
 from ocppgw.ocpp.frame import anonymous, endpoint, envelope_text, header
 from ocppgw.ocpp.model import Request, Response
@@ -116,6 +116,9 @@ def _check_identity(envelope: Envelope, target: wires.Target) -> None:
         _refuse(Fault.protocol_error("no chargeBoxIdentity header"), envelope, target)
     if len(set(envelope.identities)) > 1:
         _refuse(Fault.protocol_error("several chargeBoxIdentity headers differ"), envelope, target)
+    if not envelope.has_name:
+        why = f"the chargeBoxIdentity is not {LONGEST_IDENTITY} printable characters at most"
+        _refuse(Fault.protocol_error(why), envelope, target)
 
 
 def _check_action(envelope: Envelope, operation: Operation) -> None:

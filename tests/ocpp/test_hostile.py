@@ -211,3 +211,76 @@ def test_any_text_in_a_field(text: str, field: str) -> None:
         assert result.subcode == "ProtocolError"
     else:
         assert isinstance(result.request, m.StartTransactionRequest)
+
+
+def data_transfer(data: str, declared: str = "") -> bytes:
+    return (
+        f'<S:Envelope xmlns:S="http://www.w3.org/2003/05/soap-envelope" {declared}><S:Header>'
+        '<chargeBoxIdentity xmlns="urn://Ocpp/Cs/2012/06/">B</chargeBoxIdentity></S:Header><S:Body>'
+        '<dataTransferRequest xmlns="urn://Ocpp/Cs/2012/06/"><vendorId>V</vendorId>'
+        f"{data}</dataTransferRequest></S:Body></S:Envelope>"
+    ).encode()
+
+
+def test_namespaces_are_not_multiplied_by_the_elements_of_a_markup() -> None:
+    declared = " ".join(f'xmlns:n{n}="urn:{n}"' for n in range(5000))
+    call = decode_call(data_transfer(f"<data>{'<x/>' * 5000}</data>", declared), CS)
+
+    assert isinstance(call.request, m.DataTransferRequest)
+    assert call.request.data is not None
+    assert len(call.request.data) < 5000 * 50
+
+
+PREFIXES = [f"n{n}" for n in range(100)]
+DECLARED = " ".join(f'xmlns:{p}="urn:{p}"' for p in PREFIXES)
+
+NESTED = "".join([*(f"<{p}:x>" for p in PREFIXES), *(f"</{p}:x>" for p in reversed(PREFIXES))])
+
+
+@pytest.mark.parametrize(
+    ("data", "declared", "why"),
+    [
+        ("<data><x/></data>" * 2, "", "data comes twice"),
+        (f"<data>{'<l:x/>' * 1000}</data>", f'xmlns:l="{"l" * 1000}"', "longer than"),
+        (f"<data>{NESTED}</data>", DECLARED, "more than"),
+        (
+            "<data><x " + " ".join(f'{p}:a=""' for p in PREFIXES) + "/></data>",
+            DECLARED,
+            "more than",
+        ),
+    ],
+    ids=["twice", "long", "elements", "attributes"],
+)
+def test_too_much_markup_is_refused(data: str, declared: str, why: str) -> None:
+    assert why in refused(data_transfer(data, declared)).detail
+
+
+def test_what_the_peer_named_is_kept_only_if_it_is_short() -> None:
+    """For encoders and the fixed parts of envelopes are kept by these names."""
+    long = "n" * 1000
+    body = (
+        f'<S:Envelope xmlns:S="http://www.w3.org/2003/05/soap-envelope" '
+        f'xmlns:{long}="urn://Ocpp/Cs/2012/06/" xmlns:a="http://{long}/addressing"><S:Header>'
+        f"<{long}:chargeBoxIdentity>B</{long}:chargeBoxIdentity><a:To>x</a:To></S:Header><S:Body>"
+        f"<{long}:heartbeatRequest/></S:Body></S:Envelope>"
+    ).encode()
+
+    wire = decode_call(body, CS).wire
+
+    assert wire.prefix == "ns1"
+    assert wire.addressing == "http://www.w3.org/2005/08/addressing"
+
+
+@pytest.mark.parametrize("identity", ["B" * 256, "BOX-1\n2026-05-01 BOX-2 accepted", "A\u202eB"])
+def test_an_identity_that_is_no_name(identity: str) -> None:
+    fault = refused(STOP.replace(b"BOX-1<", identity.encode() + b"<"))
+
+    assert fault.subcode == "ProtocolError"
+    assert "255 printable characters" in fault.detail
+    assert fault.identity is None
+
+
+def test_identities_that_are_names() -> None:
+    for identity in ("B" * 255, "00:11:22:33:44:55", "Säule 1, Hof"):
+        body = STOP.replace(b"BOX-1<", identity.encode() + b"<")
+        assert decode_call(body, CS).identity == identity

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from lxml import etree
 
 from ocppgw.ocpp import (
     UNREADABLE_TIME,
@@ -167,10 +168,37 @@ def test_q15_markup_in_data() -> None:
     )
 
     assert isinstance(call.request, m.DataTransferRequest)
-    assert call.request.data == (
-        'a<x xmlns="urn://Ocpp/Cs/2012/06/" xmlns:S="http://www.w3.org/2003/05/soap-envelope" '
-        'xmlns:a="http://www.w3.org/2005/08/addressing" y="1">b</x>c'
-    )
+    assert call.request.data == 'a<x xmlns="urn://Ocpp/Cs/2012/06/" y="1">b</x>c'
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ('&lt;<x>&amp;&gt;</x>"', '&lt;<x xmlns="urn://Ocpp/Cs/2012/06/">&amp;&gt;</x>"'),
+        ("<x xmlns=''/><y xmlns=''><z/></y>", "<x/><y><z/></y>"),
+        ("<v:x xmlns:v='u:&amp;'><v:y/><z/></v:x>", None),
+        ("<x xmlns='' xmlns:v='u:v' v:a='&quot;1' b='2' v:c='3' xml:lang='de'/>", None),
+        ("<v:x xmlns:v='u:1'><v:y xmlns:v='u:2' v:z=''><v:y/></v:y><v:y/></v:x>", None),
+        ("<n2:x xmlns:n2='u:1' xmlns:v='u:2' v:a=''/>", None),
+    ],
+)
+def test_q15_markup_keeps_its_meaning(data: str, expected: str | None) -> None:
+    request = central(
+        f"<dataTransferRequest><vendorId>v</vendorId><data>{data}</data></dataTransferRequest>"
+    ).request
+
+    assert isinstance(request, m.DataTransferRequest)
+    assert request.data is not None
+    if expected is not None:
+        assert request.data == expected
+    alone = etree.fromstring(f"<data xmlns=''>{request.data}</data>")
+    meant = etree.fromstring(f"<d xmlns='urn://Ocpp/Cs/2012/06/'><data xmlns=''/>{data}</d>")
+    assert [_meaning(e) for e in alone] == [_meaning(e) for e in meant[1:]]
+
+
+def _meaning(element: etree._Element) -> object:
+    attributes = sorted(element.attrib.items())
+    return element.tag, attributes, element.text, element.tail, [_meaning(e) for e in element]
 
 
 @pytest.mark.parametrize("text", ["12.0", " 12 ", "+12", "012", "12.", "12.000"])
