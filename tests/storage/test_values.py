@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from ocppgw.storage import values
 from ocppgw.storage.values import Unstorable, checked, document_of, encoded, packed, packed_value
 
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-names = texts.filter(lambda name: name and "." not in name and name[0] != "$")
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+names = texts.filter(lambda name: name != "" and "." not in name and name[0] != "$")
 zones = st.sampled_from(
     [UTC, timezone(timedelta(hours=5, minutes=45)), timezone(-timedelta(1, -1))]
 )
@@ -26,21 +26,19 @@ scalars = (
     | moments
 )
 anything = st.recursive(
-    scalars, lambda inner: st.lists(inner) | st.dictionaries(names, inner), max_leaves=20
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=8,
 )
-documents = st.dictionaries(names, anything)
+documents = st.dictionaries(names, anything, max_size=4)
 
 
 @given(documents)
 def test_what_can_be_stored_comes_back_as_checked(document: dict[str, Any]) -> None:
-    text = encoded(packed(document))
-    assert document_of(text) == checked(document)
-    assert document_of(text.decode()) == checked(document)
-
-
-@given(documents)
-def test_a_checked_document_changes_no_more(document: dict[str, Any]) -> None:
     once = checked(document)
+    text = encoded(packed(document))
+    assert document_of(text) == once
+    assert document_of(text.decode()) == once
     assert checked(once) == once
 
 
