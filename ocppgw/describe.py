@@ -89,6 +89,7 @@ def _bounds(meta: Any, type_: Any) -> str:
 
 def _long(length: int, type_: Any) -> str:
     """``20 characters``, ``1 entry``."""
-    text = str in (type_.__origin__, *get_args(type_.__origin__))
+    bare = type_.__origin__
+    text = bare is str or (get_origin(bare) in (Union, types.UnionType) and str in get_args(bare))
     one, more = ("character", "characters") if text else ("entry", "entries")
     return f"{length} {one if length == 1 else more}"

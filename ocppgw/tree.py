@@ -19,7 +19,8 @@ class Node(msgspec.Struct, frozen=True):
     """A scalar, a tuple of nodes, or a mapping of nodes, with its line (from 1).
 
     ``raw`` is a scalar's text as written; a ``secret`` is never shown. What is ``broken``
-    could not be read, and its problem has been told already.
+    could not be read, and its problem has been told already. The keys of a mapping are
+    text; ``key_values`` has what YAML makes of those that look like something else.
     """
 
     value: Any
@@ -28,6 +29,7 @@ class Node(msgspec.Struct, frozen=True):
     secret: bool = False
     broken: bool = False
     key_lines: Mapping[str, int] = {}
+    key_values: Mapping[str, Any] = {}
 
     def at(self, *steps: str | int) -> Node | None:
         """The node down there, ``None`` if there is none."""
@@ -40,6 +42,16 @@ class Node(msgspec.Struct, frozen=True):
             else:
                 inside = isinstance(node.value, tuple) and step < len(node.value)
                 node = node.value[step] if inside else None
+        return node
+
+    def nearest(self, *steps: str | int) -> Node:
+        """The node down there, or the last one that there is on the way."""
+        node = self
+        for step in steps:
+            below = node.at(step)
+            if below is None:
+                break
+            node = below
         return node
 
     def shown(self) -> str:

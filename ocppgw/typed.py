@@ -7,7 +7,7 @@ own line and path, and msgspec converts the leaves, so that constraints stand in
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -77,7 +77,7 @@ class Reader:
         if origin in (list, tuple, Sequence, frozenset, set):
             return self._sequence(node, type_, bare, meta, path)
         if origin in (dict, Mapping) or bare is dict:
-            return self._mapping(node, bare, path)
+            return self._mapping(node, type_, bare, meta, path)
         return self._leaf(node, type_, bare, path)
 
     def _union(self, node: Node, type_: Any, bare: Any, path: str) -> Any:
@@ -152,17 +152,22 @@ class Reader:
         kind = get_origin(bare)
         return tuple(items) if kind in (tuple, Sequence) else kind(items)
 
-    def _mapping(self, node: Node, bare: Any, path: str) -> Any:
+    def _mapping(self, node: Node, type_: Any, bare: Any, meta: tuple[Any, ...], path: str) -> Any:
         if not isinstance(node.value, dict):
             return self.problem(node, path, f"expected a mapping, got {node.shown()}")
         key_type, value_type = get_args(bare) or (str, Any)
         result: dict[Any, Any] = {}
         for key, entry in node.value.items():
-            key_node = Node(key, node.key_lines.get(key, node.line), key)
+            value = node.key_values.get(key, key)
+            key_node = Node(value, node.key_lines.get(key, node.line), key)
             typed_key = self._leaf(key_node, key_type, _bare(key_type)[0], joined(path, key))
             result[typed_key] = self.read(entry, value_type, joined(path, key))
         if INVALID in result or any(value is INVALID for value in result.values()):
             return INVALID
+        if meta and not _long_enough(result, meta):
+            return self.problem(
+                node, path, f"expected {described(type_)}, got {len(result)} of them"
+            )
         return result
 
     def _leaf(self, node: Node, type_: Any, bare: Any, path: str) -> Any:
@@ -231,7 +236,7 @@ def _by_tag(node: Node, members: list[Any]) -> tuple[str | None, list[Any]]:
     ]
 
 
-def _long_enough(items: list[Any], meta: tuple[Any, ...]) -> bool:
+def _long_enough(items: Collection[Any], meta: tuple[Any, ...]) -> bool:
     try:
         msgspec.convert([None] * len(items), Annotated[(list[Any], *meta)])
     except msgspec.ValidationError:

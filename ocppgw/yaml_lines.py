@@ -2,7 +2,8 @@
 
 ``${NAME}`` in a scalar takes an environment variable (``$${`` is a plain ``${``), and
 ``!file path`` the content of a file, less its final newline. Both may be secrets and
-are never shown. Duplicate keys are problems that name both lines.
+are never shown. Anchors, aliases and merges (``<<``) work. Duplicate keys are problems
+that name both lines.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def parse(
     if root is None:
         return Node({}, 1), []
     builder = _Builder(path.parent, os.environ if environment is None else environment)
-    return builder.build(root, "", ()), builder.problems
+    tree = builder.build(root, "", ())
+    return tree, sorted(builder.problems, key=lambda problem: problem.line or 0)
 
 
 class _Builder:
@@ -80,21 +82,40 @@ class _Builder:
         return self._scalar(cast("yaml.ScalarNode", node), path)
 
     def _mapping(self, node: yaml.MappingNode, path: str, above: tuple[yaml.Node, ...]) -> Node:
+        lines = self._own_keys(node, path)
+        try:
+            self._loader.flatten_mapping(node)
+        except yaml.MarkedYAMLError as error:
+            self.problems.append(Problem(node.start_mark.line + 1, path, str(error.problem)))
         entries: dict[str, Node] = {}
+        values: dict[str, Hashable] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue
+            key = key_node.value
+            if key_node.tag != "tag:yaml.org,2002:str":
+                values[key] = self._loader.construct_object(key_node)
+            lines.setdefault(key, key_node.start_mark.line + 1)
+            entries[key] = self.build(value_node, joined(path, key), above)
+        return Node(entries, node.start_mark.line + 1, key_lines=lines, key_values=values)
+
+    def _own_keys(self, node: yaml.MappingNode, path: str) -> dict[str, int]:
+        """The keys that are not merged in from elsewhere (``<<``), with their lines; of
+        those that stand twice only the first is left."""
         lines: dict[str, int] = {}
+        kept = []
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
                 self.problems.append(Problem(line, path, "a key must be text"))
-                continue
-            key = key_node.value
-            if key in entries:
-                message = f"the key stands twice, first in line {lines[key]}"
-                self.problems.append(Problem(line, joined(path, key), message))
-                continue
-            lines[key] = line
-            entries[key] = self.build(value_node, joined(path, key), above)
-        return Node(entries, node.start_mark.line + 1, key_lines=lines)
+            elif key_node.value in lines:
+                message = f"the key stands twice, first in line {lines[key_node.value]}"
+                self.problems.append(Problem(line, joined(path, key_node.value), message))
+            else:
+                lines[key_node.value] = line
+                kept.append((key_node, value_node))
+        node.value = kept
+        return lines
 
     def _scalar(self, node: yaml.ScalarNode, path: str) -> Node:
         line = node.start_mark.line + 1

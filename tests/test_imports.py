@@ -16,6 +16,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "clock", "ocpp", "hooks", "observe", "bridge", "tree"}),
     frozenset({"describe"}),
     frozenset({"typed", "yaml_lines", "schema"}),
+    frozenset({"settings"}),
     frozenset({"net", "storage"}),
     frozenset({"plc"}),  # a driver is told by storage's errors that an event is not safe yet
     frozenset({"link"}),
@@ -50,6 +51,7 @@ PUBLIC = {
     "ocppgw.observe",
     "ocppgw.ocpp",
     "ocppgw.plc",
+    "ocppgw.settings",
     "ocppgw.storage",
     "ocppgw.testing",
 }

@@ -241,3 +241,21 @@ def test_a_long_value_is_cut_and_a_secret_not_shown() -> None:
 )
 def test_types_are_described_in_words(type_: Any, words: str) -> None:
     assert described(type_) == words
+
+
+class Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    values: Annotated[dict[str | int, str], Meta(min_length=1)]
+
+
+def test_keys_may_be_numbers_as_well() -> None:
+    root, problems = parse("values: {0: idle, 0x10: busy, A1: other}", Path("map.yaml"))
+
+    assert problems == []
+    assert read(root, Names, source="map.yaml").values == {0: "idle", 16: "busy", "A1": "other"}
+
+
+def test_a_mapping_may_need_entries() -> None:
+    root, _ = parse("values: {}", Path("map.yaml"))
+
+    with pytest.raises(ProblemsError, match="at least 1 entry, got 0 of them"):
+        read(root, Names, source="map.yaml")

@@ -119,3 +119,31 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
     with pytest.raises(UserError, match="is not UTF-8 text"):
         load(tmp_path / "latin.yaml")
+
+
+def test_merges_are_taken_in_and_may_be_overridden() -> None:
+    root = tree("a: &a {x: 1, y: 2}\nb:\n  y: 3\n  <<: *a\n  z: 4\n")
+
+    assert root.at("b").plain() == {"x": 1, "y": 3, "z": 4}
+    assert root.at("b").key_lines["y"] == 3
+
+
+def test_a_merge_of_something_else_is_a_problem() -> None:
+    [problem] = problems("a: 1\nb: {<<: 5}\n")
+
+    assert (problem.line, problem.path) == (2, "b")
+    assert "mapping" in problem.message
+
+
+def test_keys_that_are_not_text_keep_their_value_beside_their_text() -> None:
+    root = tree("a: {0: x, 0x10: y, on: z, plain: w}\n")
+
+    assert list(root.at("a").value) == ["0", "0x10", "on", "plain"]
+    assert root.at("a").key_values == {"0": 0, "0x10": 16, "on": True}
+
+
+def test_the_nearest_node_is_the_last_one_on_the_way() -> None:
+    root = tree("a:\n  b:\n    - 1\n")
+
+    assert root.nearest("a", "b", 0).line == 3
+    assert root.nearest("a", "b", 7, "c") is root.at("a", "b")

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
+from ocppgw.settings import Node, Reader, near_miss
 from ocppgw_modbus.bound import (
     BIT_TABLES,
     TEXTS,
@@ -14,7 +15,6 @@ from ocppgw_modbus.bound import (
     WORDS,
     Point,
 )
-from ocppgw_modbus.problems import near_miss
 from ocppgw_modbus.spec import (
     ConnectorsSpec,
     LimitsSpec,
@@ -26,7 +26,6 @@ from ocppgw_modbus.spec import (
     Write,
 )
 from ocppgw_modbus.units import OTHER_UNITS, UNITS
-from ocppgw_modbus.yamltree import Node, Tree
 
 BIT_WRITES = frozenset({Write.COIL, Write.COILS})
 
@@ -37,45 +36,49 @@ class PlacedPoint(msgspec.Struct, frozen=True):
     point: Point
     spec: RegisterSpec
     path: str
-    line: int
+    node: Node
+
+    @property
+    def line(self) -> int:
+        return self.node.line or 0
 
 
-def place(spec: MapSpec, root: Node, tree: Tree) -> list[PlacedPoint]:
+def place(spec: MapSpec, root: Node, reader: Reader) -> list[PlacedPoint]:
     """Every register of the map at its address, for every connector; problems noted."""
     placed: list[PlacedPoint] = []
     for name, register in spec.registers.items():
-        path, node = f"registers.{name}", root.get("registers", name)
-        _check(register, spec, path, node, tree)
-        placed.append(PlacedPoint(_point(name, 0, register, spec), register, path, node.line))
+        path, node = f"registers.{name}", root.nearest("registers", name)
+        _check(register, spec, path, node, reader)
+        placed.append(PlacedPoint(_point(name, 0, register, spec), register, path, node))
     connectors = spec.connectors
     for name, register in (connectors.registers if connectors else {}).items():
         assert connectors is not None
         path = f"connectors.registers.{name}"
-        node = root.get("connectors", "registers", name)
+        node = root.nearest("connectors", "registers", name)
         if name in spec.registers:
-            tree.problem(node.line, path, f"{name!r} is a register of the station already")
+            reader.problem(node, path, f"{name!r} is a register of the station already")
             continue
-        _check(register, spec, path, node, tree)
+        _check(register, spec, path, node, reader)
         for number in range(1, connectors.count + 1):
             point = _point(name, number, register, spec)
-            placed.append(PlacedPoint(point, register, path, node.line))
+            placed.append(PlacedPoint(point, register, path, node))
     for one in placed:
         last = one.point.address + one.point.size - 1
         if one.point.address < 0 or last > 65535:
-            tree.problem(
-                one.line,
+            reader.problem(
+                one.node,
                 f"{one.path}.addr",
                 f"expected addresses from 0 to 65535, got {one.point.address} to {last}"
                 + (f" for connector {one.point.connector}" if one.point.connector else ""),
             )
         if one.point.unit_id > 255:
-            tree.problem(
-                one.line,
+            reader.problem(
+                one.node,
                 one.path,
                 f"expected a unit_id up to 255, got {one.point.unit_id}"
                 f" for connector {one.point.connector}",
             )
-    _check_overlaps(placed, tree)
+    _check_overlaps(placed, reader)
     return placed
 
 
@@ -126,9 +129,9 @@ def _moved(connectors: ConnectorsSpec | None, number: int, fc: Read) -> tuple[in
     return connectors.offset + (number - 1) * step, (number - 1) * stride.unit_id
 
 
-def _check(register: RegisterSpec, spec: MapSpec, path: str, node: Node, tree: Tree) -> None:
+def _check(register: RegisterSpec, spec: MapSpec, path: str, node: Node, reader: Reader) -> None:
     for key, text in _faults(register, spec):
-        tree.problem(node.get(key).line, f"{path}.{key}" if key else path, text)
+        reader.problem(node.nearest(key), f"{path}.{key}" if key else path, text)
 
 
 def _faults(register: RegisterSpec, spec: MapSpec) -> Iterator[tuple[str, str]]:
@@ -136,11 +139,11 @@ def _faults(register: RegisterSpec, spec: MapSpec) -> Iterator[tuple[str, str]]:
     fc = register.fc or spec.defaults.fc
     poll = register.poll
     if poll is not None and poll not in spec.polls:
-        hint = near_miss(poll, spec.polls) or f", expected one of: {', '.join(spec.polls)}"
+        hint = near_miss(poll, spec.polls) or f"; expected one of: {', '.join(spec.polls)}"
         yield "poll", f"there is no poll group {poll!r}{hint}"
     if register.unit is not None and register.unit not in UNITS.keys() | OTHER_UNITS:
         known = sorted(UNITS.keys() | OTHER_UNITS)
-        hint = near_miss(register.unit, known) or f", expected one of: {', '.join(known)}"
+        hint = near_miss(register.unit, known) or f"; expected one of: {', '.join(known)}"
         yield "unit", f"the unit {register.unit!r} is not known{hint}"
     if register.scale == 0:
         yield "scale", "expected a number other than 0, got 0"
@@ -213,7 +216,7 @@ def _write_faults(register: RegisterSpec, fc: Read) -> Iterator[tuple[str, str]]
         yield "write", f"expected 22 to write single bits of a register, got {write.value}"
 
 
-def _check_overlaps(placed: list[PlacedPoint], tree: Tree) -> None:
+def _check_overlaps(placed: list[PlacedPoint], reader: Reader) -> None:
     ordered = sorted(
         placed, key=lambda p: (p.point.unit_id, p.point.fc.value, p.point.address, p.line)
     )
@@ -227,8 +230,8 @@ def _check_overlaps(placed: list[PlacedPoint], tree: Tree) -> None:
                 continue
             reported.add(pair)
             first, second = sorted((other, one), key=lambda p: p.line)
-            tree.problem(
-                second.line,
+            reader.problem(
+                second.node,
                 second.path,
                 f"{second.point} overlaps {first.point} of line {first.line}; give it another"
                 " address, or say `overlay: true` if both views are meant",

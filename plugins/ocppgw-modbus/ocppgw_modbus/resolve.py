@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+from ocppgw.settings import Node, Reader, near_miss
 from ocppgw_modbus.bound import BoundCyclic, BoundIdentity, BoundMap
 from ocppgw_modbus.points import place
-from ocppgw_modbus.problems import near_miss
 from ocppgw_modbus.section import Section
 from ocppgw_modbus.shakes import commands, events
 from ocppgw_modbus.spec import MapSpec
 from ocppgw_modbus.states import meters, statuses
-from ocppgw_modbus.yamltree import Node, Tree
 
 
-def resolve(spec: MapSpec, root: Node, tree: Tree, name: str) -> BoundMap | None:
-    """The map ready for use, or ``None`` with the problems noted in the tree."""
+def resolve(spec: MapSpec, root: Node, reader: Reader, name: str) -> BoundMap | None:
+    """The map ready for use, or ``None`` with the problems noted in the reader."""
     if spec.defaults.poll not in spec.polls:
         hint = (
             near_miss(spec.defaults.poll, spec.polls)
-            or f", expected one of: {', '.join(spec.polls)}"
+            or f"; expected one of: {', '.join(spec.polls)}"
         )
         text = f"there is no poll group {spec.defaults.poll!r}{hint}"
-        tree.problem(root.get("defaults", "poll").line, "defaults.poll", text)
-    placed = place(spec, root, tree)
-    sections = [Section(spec, 0, "", root, placed, tree)]
+        reader.problem(root.nearest("defaults", "poll"), "defaults.poll", text)
+    placed = place(spec, root, reader)
+    sections = [Section(spec, 0, "", root, placed, reader)]
     if spec.connectors is not None:
-        below = root.get("connectors")
+        below = root.nearest("connectors")
         sections += [
-            Section(spec.connectors, number, "connectors", below, placed, tree)
+            Section(spec.connectors, number, "connectors", below, placed, reader)
             for number in range(1, spec.connectors.count + 1)
         ]
     bound = BoundMap(
@@ -43,7 +42,7 @@ def resolve(spec: MapSpec, root: Node, tree: Tree, name: str) -> BoundMap | None
         commands={(c.kind, c.connector): c for section in sections for c in commands(section)},
         cyclic=_cyclic(spec, sections[0]),
     )
-    return None if tree.problems else bound
+    return None if reader.problems else bound
 
 
 def _identity(spec: MapSpec, station: Section) -> BoundIdentity:

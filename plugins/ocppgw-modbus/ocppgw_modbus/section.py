@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from ocppgw.settings import Node, Reader, joined, near_miss
 from ocppgw_modbus.bound import FLOATS, TEXTS, Point
 from ocppgw_modbus.codec import Unfit, encode
 from ocppgw_modbus.points import PlacedPoint
-from ocppgw_modbus.problems import near_miss
 from ocppgw_modbus.spec import BoundSections, Type
-from ocppgw_modbus.yamltree import Node, Tree, join
 
 V = TypeVar("V")
 
@@ -25,14 +24,14 @@ class Section:
         path: str,
         node: Node,
         placed: Iterable[PlacedPoint],
-        tree: Tree,
+        reader: Reader,
     ) -> None:
-        self.spec, self.connector, self.path, self.node, self.tree = (
+        self.spec, self.connector, self.path, self.node, self.reader = (
             spec,
             connector,
             path,
             node,
-            tree,
+            reader,
         )
         # A connector's sections may name registers of the station as well.
         self.names = {
@@ -42,9 +41,9 @@ class Section:
     def problem(self, keys: tuple[str | int, ...], text: str) -> None:
         path = self.path
         for depth, key in enumerate(keys):
-            inside = self.node.get(*keys[:depth]).value
-            path = f"{path}[{key}]" if isinstance(inside, list) else join(path, key)
-        self.tree.problem(self.node.get(*keys).line, path, text)
+            listed = isinstance(self.node.nearest(*keys[:depth]).value, tuple)
+            path = joined(path, key if listed else str(key))
+        self.reader.problem(self.node.nearest(*keys), path, text)
 
     def point(
         self, name: str, keys: tuple[str | int, ...], *, written: bool = False

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from ocppgw.ocpp.enums import Measurand
+from ocppgw.settings import near_miss
 from ocppgw_modbus import commandrules
 from ocppgw_modbus.bound import TEXTS, BoundCommand, BoundEvent, FieldTarget, Point
-from ocppgw_modbus.problems import near_miss
 from ocppgw_modbus.section import Section
 from ocppgw_modbus.spec import (
     CommandField,
