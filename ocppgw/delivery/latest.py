@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+import msgspec
+
 from ocppgw.clock import Clock
 from ocppgw.delivery.entry import message_fields, message_of, operation_name
 from ocppgw.delivery.lane import Lane
@@ -17,12 +19,22 @@ from ocppgw.storage.base import Collection, Document, Projection, Put, Storage
 LATEST = Collection("box_latest", ("box", "name"))
 
 
+class _Trials(msgspec.Struct):
+    """What became of the transmissions of one version under a name, in this life."""
+
+    version: int
+    refused: int = 0
+    unanswered: int = 0
+    held_until: float = 0.0
+
+
 class LatestLane(Lane):
     """Sends the newest message under each name once, when the central system is reached.
 
     For status, availability, firmware and diagnostics notifications: an older message
     under the same name falls away unsent. One that is answered with a fault or nonsense
-    is tried as :class:`RetryPolicy` says without holding up the others, then dropped.
+    is tried as :class:`RetryPolicy` says without holding up the others, then dropped. One
+    that gets no answer is sent after the others, again and again.
     """
 
     COLLECTIONS: ClassVar[tuple[Collection, ...]] = (LATEST,)
@@ -43,8 +55,7 @@ class LatestLane(Lane):
         self._storage = storage
         self._peer = peer
         self._version: int | None = None
-        self._attempts: dict[int, int] = {}
-        self._held_until: dict[int, float] = {}
+        self._trials: dict[str, _Trials] = {}
 
     async def load(self) -> None:
         """Learns what the store holds of this box; before the first :meth:`put`."""
@@ -67,9 +78,10 @@ class LatestLane(Lane):
     async def _work(self) -> None:
         now = self._clock.monotonic()
         unsent = await self._unsent()
-        due = next((d for d in unsent if self._due(d) <= now), None)
-        if due is not None:
-            await self._transmit(due)
+        due = [document for document in unsent if self._due(document) <= now]
+        if due:
+            # A message that is never answered must not keep the others from their turn.
+            await self._transmit(min(due, key=lambda d: self._trials_of(d).unanswered))
         elif unsent:
             await self._bell.wait(min(map(self._due, unsent)) - now)
         else:
@@ -83,33 +95,33 @@ class LatestLane(Lane):
             self._tell(f"{operation_name(request)} was dropped: {error}")
         except PeerError as error:
             if not error.delivered:
+                if error.delivered is None:
+                    self._trials_of(document).unanswered += 1
                 self._pause()
                 return
-            if not self._drops(document["version"], request, error):
+            if not self._drops(self._trials_of(document), request, error):
                 return
         self._backoff.reset()
         await self._done(document)
 
-    def _drops(self, version: int, request: Request, error: PeerError) -> bool:
+    def _drops(self, trials: _Trials, request: Request, error: PeerError) -> bool:
         """Counts a failed attempt; whether that was the last."""
-        attempts = self._attempts.get(version, 0) + 1
+        trials.refused += 1
         name = operation_name(request)
-        if attempts >= self._policy.attempts:
-            self._tell(f"{name} failed {attempts} times and was dropped: {error}")
+        if trials.refused >= self._policy.attempts:
+            self._tell(f"{name} failed {trials.refused} times and was dropped: {error}")
             return True
-        delay = self._policy.interval * attempts
-        self._attempts[version] = attempts
-        self._held_until[version] = self._clock.monotonic() + delay
+        delay = self._policy.interval * trials.refused
+        trials.held_until = self._clock.monotonic() + delay
         self._tell(f"{name} failed, sent again in {delay:.0f} s: {error}")
         return False
 
     async def _done(self, document: Document) -> None:
         """Marks this version as sent; a newer one under the same key stays unsent."""
-        version = document["version"]
-        key = (self._box, document["name"])
+        name, version = document["name"], document["version"]
+        key = (self._box, name)
         await self._storage.commit(Put(LATEST, key, {"sent": version}, version, part="sent"))
-        self._attempts.pop(version, None)
-        self._held_until.pop(version, None)
+        self._trials.pop(name, None)
 
     async def _unsent(self) -> list[Document]:
         documents = await self._storage.find(LATEST, {"box": self._box})
@@ -117,4 +129,11 @@ class LatestLane(Lane):
         return sorted(unsent, key=lambda d: int(d["version"]))
 
     def _due(self, document: Document) -> float:
-        return self._held_until.get(document["version"], self._not_before)
+        return self._trials_of(document).held_until or self._not_before
+
+    def _trials_of(self, document: Document) -> _Trials:
+        name, version = document["name"], document["version"]
+        trials = self._trials.get(name)
+        if trials is None or trials.version != version:
+            trials = self._trials[name] = _Trials(version)
+        return trials

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from ocppgw.delivery import Entry, LatestLane, RetryPolicy, TransactionLane
-from ocppgw.link.base import BadReply, PeerFault, Unreachable
+from ocppgw.link.base import BadReply, PeerFault, PeerTimeout, Unreachable
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 from ocppgw.storage import Collection, Projection, Put
@@ -67,13 +67,15 @@ class Make:
 class ScriptedPeer:
     """Answers as a central system, unless the script has something else first: an
     exception to raise, a coroutine function to await, or ``None`` for the usual.
-    Requests of the types in ``refused`` are always refused."""
+    Requests of the types in ``refused`` are always refused; those of the connectors in
+    ``unanswered`` are never answered."""
 
     def __init__(self) -> None:
         self.requests: list[m.Request] = []
         self.deadlines: list[float] = []
         self.script: list[Any] = []
         self.refused: dict[type[m.Request], Exception] = {}
+        self.unanswered: set[int] = set()
         self.ids: dict[bytes, int] = {}
 
     async def call(self, request: m.Request, deadline: float) -> m.Response:
@@ -85,6 +87,8 @@ class ScriptedPeer:
             raise outcome
         if callable(outcome):
             await outcome()
+        if getattr(request, "connector_id", None) in self.unanswered:
+            raise PeerTimeout("no answer in 30 s")
         if type(request) in self.refused:
             raise self.refused[type(request)]
         return self.answer(request)

@@ -180,3 +180,34 @@ async def test_a_lane_is_loaded_before_it_is_used(world, make):
     )
     with pytest.raises(RuntimeError, match="loaded"):
         fresh.put("status.1", make.status(1, Status.AVAILABLE))
+
+
+async def test_one_that_is_never_answered_does_not_keep_the_others(world, make):
+    await world.boot()
+    world.peer.unanswered = {1}
+    async with world.running(gate=False):
+        await put(world, "status.1", make.status(1, Status.FAULTED))
+        await put(world, "status.2", make.status(2, Status.AVAILABLE))
+        await put(world, "status.3", make.status(3, Status.AVAILABLE))
+        world.latest.open()
+        await settle()
+        assert world.peer.sent == ["Status 1 Faulted"]
+        await world.clock.advance(1)
+        assert world.peer.sent[1:] == [
+            "Status 2 Available",
+            "Status 3 Available",
+            "Status 1 Faulted",
+        ]
+        world.peer.unanswered.clear()
+        await world.clock.advance(2)
+    assert await world.latest.unsent() == {}
+
+
+async def test_failures_of_what_fell_away_are_forgotten(world, make):
+    await world.boot()
+    world.peer.script = [make.fault()] * 20
+    async with world.running():
+        for n in range(20):
+            await put(world, "status.1", make.status(1, [Status.AVAILABLE, Status.CHARGING][n % 2]))
+        assert len(world.peer.sent) == 20
+        assert len(world.latest._trials) == 1
