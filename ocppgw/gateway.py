@@ -149,13 +149,13 @@ class Gateway:
         if settings.central_system is not None:
             await self._start_central(observers)
             self._open("central_system")
+        self._start_services()  # before the boxes: it may be a PLC, simulated
         if settings.charge_boxes:
             await self._start_boxes(observers)
             self._open("charge_point_server")
-        await self._start_services()
         if self._control is not None:
             self._control.open(self.central)
-            log.info("commands are taken at %s", settings.control and settings.control.socket)
+            log.info("commands are taken at %s", self._control.path)
 
     def _open(self, section: str) -> None:
         listener = self._listeners[section]
@@ -226,7 +226,7 @@ class Gateway:
         scheme = "https" if server.listen.startswith(("ssl:", "tls:")) else "http"
         return f"{scheme}://{host}:{listener.port}{server.path}"
 
-    async def _start_services(self) -> None:
+    def _start_services(self) -> None:
         for name, offered in self._plugins.services(self._context):
             service = cast("Service", offered)
             try:

@@ -13,7 +13,9 @@ from typing import cast
 from twisted.logger import ILogObserver, Logger, LogLevel, STDLibLogObserver, globalLogBeginner
 
 XML = "ocppgw.xml"
-STORY = "ocppgw.story"
+OURS = "ocppgw."
+GATEWAY = "gateway"  # who speaks in the ordinary lines of our own modules
+COLUMN = 18  # characters: an identity, an arrow, and "central"
 
 _TWISTED_LEVELS = (
     (logging.CRITICAL, LogLevel.critical),
@@ -48,19 +50,25 @@ def set_level(level: str) -> None:
     logging.captureWarnings(True)
 
 
+def actor(record: logging.LogRecord) -> str:
+    """Who speaks: somebody of the story, or a part of the program."""
+    told = getattr(record, "actor", None)
+    if told is not None:
+        return str(told)
+    ordinary = record.levelno == logging.INFO and record.name.startswith(OURS)
+    return GATEWAY if ordinary else record.name
+
+
 class Lines(logging.Formatter):
-    """Time and message; where it is not the story, also how bad and from where."""
+    """Time, who speaks, and what; how bad it is where it is bad."""
 
     def __init__(self) -> None:
         super().__init__(datefmt="%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
-        if record.name == STORY and record.levelno == logging.INFO:
-            return f"{self.formatTime(record, self.datefmt)}  {record.message}"
-        return (
-            f"{self.formatTime(record, self.datefmt)}  "
-            f"{record.levelname.lower()} {record.name}: {record.message}"
-        )
+        bad = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
+        time = self.formatTime(record, self.datefmt)
+        return f"{time}  {actor(record):<{COLUMN}}  {bad}{record.message}"
 
     def format(self, record: logging.LogRecord) -> str:
         record.message = record.getMessage()
@@ -76,7 +84,8 @@ class TwistedHandler(logging.Handler):
             (twisted for least, twisted in _TWISTED_LEVELS if record.levelno >= least),
             LogLevel.debug,
         )
-        text = record.getMessage()
+        told = getattr(record, "actor", None)
+        text = f"{told}: {record.getMessage()}" if told else record.getMessage()
         if record.exc_info:
             text += "\n" + logging.Formatter().formatException(record.exc_info)
         Logger(namespace=record.name).emit(level, "{text}", text=text)

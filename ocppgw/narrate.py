@@ -9,13 +9,21 @@ from typing import Any
 import msgspec
 
 from ocppgw.hooks import hookimpl
-from ocppgw.observe import Exchange, GatewayContext, Observed, Observer, StateChange
+from ocppgw.observe import (
+    STORY,
+    Exchange,
+    GatewayContext,
+    Observed,
+    Observer,
+    StateChange,
+    tell,
+)
 from ocppgw.ocpp import model as m
-from ocppgw.ocpp.enums import Measurand, UnitOfMeasure
+from ocppgw.ocpp.enums import ChargePointErrorCode, Measurand, UnitOfMeasure
 from ocppgw.ocpp.operations import Direction
 from ocppgw.tree import camel
 
-log = logging.getLogger("ocppgw.story")
+log = logging.getLogger(STORY)
 
 REMEMBERED = 1000  # transactions whose meter start is known, for the energy at their stop
 CENTRAL = "central"
@@ -40,21 +48,20 @@ class Narrator:
 
     def __call__(self, observed: Observed) -> None:
         if isinstance(observed, StateChange):
-            log.info("%s  %s: %s", observed.identity, observed.subject, observed.what)
+            level = logging.DEBUG if observed.echo else logging.INFO
+            tell(observed.identity, f"{observed.subject}: {observed.what}", level)
             return
         if observed.role == CENTRAL and observed.identity in self._own:
             return
-        if isinstance(observed.request, m.HeartbeatRequest) and observed.error is None:
-            log.debug("%s  heartbeat", observed.identity)
-            return
         level = logging.INFO if observed.error is None else logging.WARNING
+        if observed.error is None and _tells_nothing_new(observed):
+            level = logging.DEBUG
         arrow = "←" if _by_central(observed) else "→"
-        log.log(level, "%s %s %s", observed.identity, arrow, self.sentence(observed))
+        tell(f"{observed.identity} {arrow} central", self.sentence(observed), level)
 
     def sentence(self, exchange: Exchange) -> str:
         """What was asked and what came of it."""
         asked = _ASKED.get(type(exchange.request), _asked_anything)(exchange.request)
-        asked = f"the central system asks: {asked}" if _by_central(exchange) else asked
         if exchange.error is not None:
             return f"{asked}; failed: {exchange.error}"
         return f"{asked}{self._answered(exchange)}"
@@ -80,6 +87,15 @@ class Narrator:
         if len(self._meter_start) >= REMEMBERED:
             del self._meter_start[next(iter(self._meter_start))]
         self._meter_start[identity, transaction] = meter_start
+
+
+def _tells_nothing_new(exchange: Exchange) -> bool:
+    """Heartbeats, and the states of a charge box of ours, which told them itself."""
+    request = exchange.request
+    if isinstance(request, m.StatusNotificationRequest):
+        plain = request.error_code is ChargePointErrorCode.NO_ERROR and not request.info
+        return plain and exchange.role != CENTRAL
+    return isinstance(request, m.HeartbeatRequest)
 
 
 def _by_central(exchange: Exchange) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol, TypeAlias, TypeVar
@@ -37,6 +38,8 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     """Something that became different: ``what`` in plain words.
 
     ``subject`` names it ("plc", "central system", "connector 1", "transaction 17").
+    With ``echo`` it is what an exchange just told, seen from inside; whoever tells
+    people both, such as the console, leaves it out.
     """
 
     at: datetime
@@ -44,6 +47,15 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True):
     identity: str
     subject: str
     what: str
+    echo: bool = False
+
+
+STORY = "ocppgw.story"  # the logger of what goes on, in plain words
+
+
+def tell(actor: str, what: str, level: int = logging.INFO) -> None:
+    """Puts a sentence into the story that the console tells; ``actor`` is who does it."""
+    logging.getLogger(STORY).log(level, "%s", what, extra={"actor": actor})
 
 
 Observed: TypeAlias = Exchange | StateChange

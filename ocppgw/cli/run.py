@@ -25,6 +25,7 @@ def run(file: Path) -> None:
         code = runner.foreground(file)
     except KeyboardInterrupt:
         code = 0  # told to end before anything ran
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told once more, it ends as it was about to
     sys.exit(code)
 
 

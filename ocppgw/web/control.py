@@ -31,7 +31,7 @@ class ControlServer:
 
     def __init__(self, reactor: ReactorBase, path: Path) -> None:
         self._reactor = reactor
-        self._path = path
+        self.path = Path(os.path.normpath(path))
         self._port: Any = None
         self._api: Api | None = None
 
@@ -41,7 +41,7 @@ class ControlServer:
 
         from ocppgw.web.api import Api
 
-        path = self._path
+        path = self.path
         if len(os.fsencode(path)) > LONGEST:
             raise UserError(
                 f"control.socket: {path} is longer than the {LONGEST} bytes that a"

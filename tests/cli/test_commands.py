@@ -6,6 +6,8 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,23 @@ def test_a_signal_ends_it_with_0(started: Any, file: Path, number: int) -> None:
     assert not (file.parent / "control.sock").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_anything_runs_ends_it_with_0(number: int, tmp_path: Path) -> None:
+    program = (
+        "import os, sys, ocppgw.cli\n"
+        "class Runner:\n"
+        f"  foreground = staticmethod(lambda file: os.kill(os.getpid(), {number}))\n"
+        "sys.modules['ocppgw.runner'] = Runner\n"
+        "ocppgw.runner = Runner\n"
+        "ocppgw.cli.main(['run', 'gateway.yaml'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_start_that_fails_late_ends_it_with_1(ocppgw: Any, file: Path) -> None:
     (file.parent / "central.db").write_text("this is no database " * 500)
     done = ocppgw("run", "gateway.yaml")
@@ -165,7 +184,7 @@ def test_send_asks_the_running_gateway(
     file.write_text(file.read_text().replace("tcp:0", f"tcp:{port}") + box_yaml(port))
     (tmp_path / "keys.json").write_text(json.dumps({"key": ["NumberOfConnectors"]}))
     with started("run", "gateway.yaml") as running:
-        running.says("BOX-1 → connector 2 is Available")
+        running.says("BOX-1 → central     boots as")
         config = ("--config", "gateway.yaml")
         accepted = ocppgw("send", "BOX-1", "unlockconnector", "connectorid=1", *config)
         rejected = ocppgw(
@@ -226,7 +245,7 @@ def test_the_xml_of_every_message_is_shown_on_demand(
     text = file.read_text().replace("tcp:0", f"tcp:{port}") + box_yaml(port)
     file.write_text(text + "logging: {level: xml}\n")
     with started("run", "gateway.yaml") as running:
-        running.says("BOX-1 → connector 2 is Available")
+        running.says("BOX-1 → central     boots as")
         assert running.end() == 0
 
     assert re.search(r"\n +<[^>]*bootNotificationRequest", running.console)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import UTC, datetime
 
 import pytest
 
 from ocppgw import narrate
+from ocppgw.logs import Lines, actor
 from ocppgw.narrate import Narrator
 from ocppgw.observe import Exchange, StateChange
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 from ocppgw.ocpp.operations import OPERATIONS, Version
 
-REFUSED_START = (
-    "CP-1 ← the central system asks: RemoteStartTransaction (idTag A1, connectorId 1): Rejected"
+REFUSED_START = "CP-1 ← central: RemoteStartTransaction (idTag A1, connectorId 1): Rejected"
+STARTED = (
+    "CP-1 → central: connector 1 starts to charge with tag A1 at 1.000 kWh:"
+    " transaction 17, Accepted"
 )
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 INFO = m.IdTagInfo(status=e.AuthorizationStatus.ACCEPTED)
@@ -49,7 +53,7 @@ def told(caplog: pytest.LogCaptureFixture, *observed: Exchange | StateChange) ->
     narrator = Narrator(["OWN-1"])
     for each in observed:
         narrator(each)
-    return [record.getMessage() for record in caplog.records]
+    return [f"{actor(record)}: {record.getMessage()}" for record in caplog.records]
 
 
 def test_a_session_is_told_in_plain_words(caplog: pytest.LogCaptureFixture) -> None:
@@ -92,12 +96,12 @@ def test_a_session_is_told_in_plain_words(caplog: pytest.LogCaptureFixture) -> N
     )
 
     assert story == [
-        "CP-1  plc: online",
-        "CP-1 → boots as ACME Wall, software 1.2: Accepted, heartbeat every 20 s",
-        "CP-1 → asks whether tag A1 may charge: Accepted",
-        "CP-1 → connector 1 starts to charge with tag A1 at 1.000 kWh: transaction 17, Accepted",
-        "CP-1 → connector 1 meters 1.500 kWh, 11000 W",
-        "CP-1 → transaction 17 stops at 3.500 kWh (Local), 2.500 kWh charged",
+        "CP-1: plc: online",
+        "CP-1 → central: boots as ACME Wall, software 1.2: Accepted, heartbeat every 20 s",
+        "CP-1 → central: asks whether tag A1 may charge: Accepted",
+        STARTED,
+        "CP-1 → central: connector 1 meters 1.500 kWh, 11000 W",
+        "CP-1 → central: transaction 17 stops at 3.500 kWh (Local), 2.500 kWh charged",
     ]
 
 
@@ -131,12 +135,12 @@ def test_status_commands_and_failures(caplog: pytest.LogCaptureFixture) -> None:
     )
 
     assert story == [
-        "CP-1 → connector 2 is Faulted, GroundFailure, wet",
-        "CP-1 → the station is Available; failed: no connection",
+        "CP-1 → central: connector 2 is Faulted, GroundFailure, wet",
+        "CP-1 → central: the station is Available; failed: no connection",
         REFUSED_START,
-        "CP-1 ← the central system asks: ClearCache; failed: time-out",
-        "CP-1 → transaction 4 stops at 0.001 kWh",
-        "CP-1 → connector 1 meters nothing",
+        "CP-1 ← central: ClearCache; failed: time-out",
+        "CP-1 → central: transaction 4 stops at 0.001 kWh",
+        "CP-1 → central: connector 1 meters nothing",
     ]
     assert [record.levelname for record in caplog.records][:2] == ["INFO", "WARNING"]
 
@@ -148,7 +152,44 @@ def test_heartbeats_are_not_told_unless_they_fail(caplog: pytest.LogCaptureFixtu
         exchange(m.HeartbeatRequest(), error="no connection"),
     )
 
-    assert story == ["CP-1 → Heartbeat; failed: no connection"]
+    assert story == ["CP-1 → central: Heartbeat; failed: no connection"]
+
+
+def test_what_a_box_told_of_itself_is_not_told_again(caplog: pytest.LogCaptureFixture) -> None:
+    status = m.StatusNotificationRequest(
+        connector_id=2,
+        status=e.ChargePointStatus.AVAILABLE,
+        error_code=e.ChargePointErrorCode.NO_ERROR,
+    )
+    answer = m.StatusNotificationResponse()
+    accepted = StateChange(
+        at=AT,
+        role="charge point",
+        identity="CP-1",
+        subject="central system",
+        what="accepted",
+        echo=True,
+    )
+
+    assert told(caplog, accepted, exchange(status, answer)) == []
+    assert told(caplog, exchange(status, answer, role="central")) == [
+        "CP-1 → central: connector 2 is Available"
+    ]
+
+
+def test_a_line_has_a_column_for_who_speaks() -> None:
+    def line(name: str, level: int, **extra: str) -> str:
+        record = logging.LogRecord(name, level, "", 0, "it %s", ("rains",), None)
+        record.__dict__.update(extra)
+        return re.sub(r"^[\d:]{8}", "TIME", Lines().format(record))
+
+    assert line("ocppgw.gateway", logging.INFO) == "TIME  gateway             it rains"
+    assert line("ocppgw.story", logging.INFO, actor="PLC") == "TIME  PLC                 it rains"
+    assert line("ocppgw.story", logging.WARNING, actor="CP-1 → central") == (
+        "TIME  CP-1 → central      warning: it rains"
+    )
+    assert line("ocppgw.net", logging.ERROR) == "TIME  ocppgw.net          error: it rains"
+    assert line("weather", logging.INFO) == "TIME  weather             it rains"
 
 
 def test_what_a_box_of_ours_says_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -165,7 +206,7 @@ def test_a_reading_that_is_no_number_is_shown_as_it_came(caplog: pytest.LogCaptu
         connector_id=1, meter_value=(m.MeterValue(timestamp=AT, sampled_value=sampled),)
     )
 
-    assert told(caplog, exchange(values)) == ["CP-1 → connector 1 meters much Wh"]
+    assert told(caplog, exchange(values)) == ["CP-1 → central: connector 1 meters much Wh"]
 
 
 def test_only_so_many_transactions_are_remembered(
@@ -185,8 +226,8 @@ def test_only_so_many_transactions_are_remembered(
     ]
 
     assert told(caplog, *observed)[2:] == [
-        "CP-1 → transaction 1 stops at 1.000 kWh",
-        "CP-1 → transaction 2 stops at 1.000 kWh, 1.000 kWh charged",
+        "CP-1 → central: transaction 1 stops at 1.000 kWh",
+        "CP-1 → central: transaction 2 stops at 1.000 kWh, 1.000 kWh charged",
     ]
 
 

@@ -138,7 +138,11 @@ class Connector:
                 EventField.REASON: reason.value,
             },
         )
-        self._say("stopping", f"the session ends ({reason.value}) at {int(self.kept.energy)} Wh")
+        self._say("stopping", f"the session ends ({reason.value}) at {self._meter}")
+
+    @property
+    def _meter(self) -> str:
+        return f"{self.kept.energy / 1000:.3f} kWh"
 
     # The cycle
 
@@ -200,7 +204,7 @@ class Connector:
 
     def _enter(self, phase: Phase, event: str) -> None:
         self.kept.phase = phase
-        self._say(event, f"{event} at {int(self.kept.energy)} Wh")
+        self._say(event, f"{event} at {self._meter}")
 
     def _say(self, event: str, text: str, **details: object) -> None:
         self._tell(event, self.number, "", text, details)

@@ -23,8 +23,13 @@ Write = Callable[[str], None]
 
 def plain_line(happening: Happening) -> str:
     """A happening for people."""
+    return f"PLC {happening.at:8.1f} s  {sentence(happening)}"
+
+
+def sentence(happening: Happening) -> str:
+    """Where, and what."""
     where = f"connector {happening.connector}: " if happening.connector else ""
-    return f"PLC {happening.at:8.1f} s  {where}{happening.text}"
+    return f"{where}{happening.text}"
 
 
 def json_line(happening: Happening) -> str:

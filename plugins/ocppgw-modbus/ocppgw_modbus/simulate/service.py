@@ -11,14 +11,17 @@ from twisted.internet.defer import Deferred
 from ocppgw.bridge import later, when_running
 from ocppgw.clock import Clock
 from ocppgw.errors import UserError
+from ocppgw.observe import tell
 from ocppgw_modbus.options import SimulateOptions
 from ocppgw_modbus.simulate.day import DEFAULT_DAY, live, load_day
 from ocppgw_modbus.simulate.handshakes import number_now
 from ocppgw_modbus.simulate.happening import Happening
-from ocppgw_modbus.simulate.lines import plain_line
+from ocppgw_modbus.simulate.lines import sentence
 from ocppgw_modbus.simulate.simulation import Simulation
 
 log = logging.getLogger(__name__)
+
+ACTOR = "PLC"  # in the story that the console tells
 
 
 class SimulatedPlc(Service):
@@ -56,7 +59,7 @@ class SimulatedPlc(Service):
         except UserError as error:
             log.error("%s", error)
             return
-        log.info("simulated PLC: listens on %s:%d", self._options.listen, port)
+        tell(ACTOR, f"is simulated; it listens on {self._options.listen}:{port}")
         await live(self._simulation, self._day, self._clock)
 
     async def _end(self, work: asyncio.Task[None]) -> None:
@@ -68,4 +71,4 @@ class SimulatedPlc(Service):
 def _show(happening: Happening) -> None:
     """What people do and what becomes of it; the hand-shakes are for the curious."""
     level = logging.DEBUG if happening.about else logging.INFO
-    log.log(level, "%s", plain_line(happening))
+    tell(ACTOR, sentence(happening), level)
