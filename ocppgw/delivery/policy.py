@@ -20,6 +20,11 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     Whatever did not reach the central system for certain does not count; the lane
     tries again after ``first_delay``, doubled up to ``longest_delay``. ``deadline`` is
     how long one transmission may take.
+
+    A transaction message that stays without any answer while others get theirs, at least
+    ``attempts`` times and for ``patience``, is given up too: one message that the central
+    system cannot swallow must not stop a box's billing for ever (OCPP-S errata: a message
+    that is known to work, such as Heartbeat, tells its failure from the connection's).
     """
 
     attempts: int = 3
@@ -27,6 +32,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float = 30.0
     first_delay: float = 1.0
     longest_delay: float = 60.0
+    patience: float = 24 * 3600.0
 
 
 def spread() -> float:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import ClassVar, Protocol
 
+import msgspec
+
 from ocppgw.clock import Clock
 from ocppgw.delivery.entry import Entry
 from ocppgw.delivery.lane import Lane
@@ -38,18 +40,24 @@ class SessionBook(Protocol):
         """Changes to commit together with the entry's parking, after the last attempt."""
 
 
+class _Silence(msgspec.Struct):
+    """How often, and since when, a message got no answer although others did."""
+
+    sequence: int
+    times: int = 0
+    since: float = 0.0
+
+
 class TransactionLane(Lane):
     """Sends one charge box's transaction messages, one after another, oldest first.
 
     A message is removed in the same commit as what its answer changes, so a crash in
-    between sends it again, identical in every field. What does not reach the central
-    system waits for ever and is no attempt; what is answered with a fault or nonsense
-    is tried as :class:`RetryPolicy` says, then parked, and the lane goes on; so it does
-    with what cannot be said in the peer's version, and with errors of ours. A store
-    that fails is asked again, for as long as it takes.
-
-    The order is that of the queue in the store: it must apply commits in the order in
-    which they were called, as the ``file`` back end does.
+    between sends it again, identical in every field. While the central system is not
+    reached a message waits for ever, and that is no attempt; what is answered with a
+    fault or nonsense is tried as :class:`RetryPolicy` says, then parked, and the lane
+    goes on; so it does with what alone gets no answer, with what cannot be said in the
+    peer's version, and with errors of ours. A store that fails is asked again, for as
+    long as it takes.
     """
 
     COLLECTIONS: ClassVar[tuple[Collection, ...]] = Queue.COLLECTIONS
@@ -79,6 +87,8 @@ class TransactionLane(Lane):
         self._waiting: dict[int, datetime] = {}
         self._cut_off = False
         self._held: tuple[int, float] | None = None
+        self._silence: _Silence | None = None
+        self._others_heard = False
 
     async def load(self) -> None:
         """Learns what the store holds of this box; before the first :meth:`entry`."""
@@ -91,8 +101,9 @@ class TransactionLane(Lane):
         """A message's place in the queue, as a change for the caller's own commit, so
         that the event and its message are durable together.
 
-        Messages are sent in the order of these calls. Commit without awaiting
-        anything else first, then call :meth:`wake`.
+        Messages are sent in the order of these calls, if each commit has ended before the
+        next message is asked for (of commits at the same time a store may apply the later
+        one first). After the commit call :meth:`wake`.
         """
         if self._last is None:
             raise RuntimeError("the lane must be loaded before it takes a message")
@@ -106,6 +117,10 @@ class TransactionLane(Lane):
         )
         self._waiting[entry.sequence] = entry.queued_at
         return self._queue.addition(entry)
+
+    def nudge(self) -> None:
+        self._others_heard = True
+        super().nudge()
 
     # What an operator sees and does
 
@@ -174,6 +189,8 @@ class TransactionLane(Lane):
             if error.delivered:
                 self._reached()
                 await self._refused(entry, str(error))
+            elif error.delivered is None and self._alone_unanswered(entry):
+                await self._park(entry, entry.attempts, f"others are answered, this never: {error}")
             else:
                 self._not_reached(error)
             return
@@ -203,8 +220,23 @@ class TransactionLane(Lane):
             log.exception("%s: message %d is parked without its changes", self._box, entry.sequence)
             await self._commit(parking)
         self._settled(entry)
-        times = "" if attempts == 1 else f" {attempts} times"
+        times = f" {attempts} times" if attempts > 1 else ""
         self._tell(f"{entry.operation} failed{times} and was parked: {why}")
+
+    def _alone_unanswered(self, entry: Entry) -> bool:
+        """Counts a transmission without any answer; whether patience with it has ended."""
+        now = self._clock.monotonic()
+        others_heard, self._others_heard = self._others_heard, False
+        if self._silence is None or self._silence.sequence != entry.sequence:
+            self._silence = _Silence(entry.sequence)
+        elif others_heard:
+            if not self._silence.times:
+                self._silence.since = now
+            self._silence.times += 1
+        silence = self._silence
+        return (
+            silence.times >= self._policy.attempts and now - silence.since >= self._policy.patience
+        )
 
     def _not_reached(self, error: PeerError) -> None:
         if not self._cut_off:

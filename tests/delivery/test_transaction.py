@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from ocppgw.delivery.queue import PAGE
 from ocppgw.link.base import NoEndpoint, PeerTimeout, Unsayable
 from ocppgw.ocpp import model as m
 from ocppgw.storage import Ensure, StorageError, StorageUnavailable
@@ -149,6 +150,58 @@ async def test_new_messages_do_not_hurry_a_waiting_lane(world, make):
         assert world.peer.sent == ["Start 1"] * 2
         await world.clock.advance(2)
         assert world.peer.sent == ["Start 1"] * 3 + ["Values 150 of 1000"]
+
+
+# What alone is not answered
+
+
+async def heartbeats(world, seconds, every=300):
+    """Other messages get through now and then."""
+    for _ in range(seconds // every):
+        await world.clock.advance(every)
+        world.lane.nudge()
+    await settle()
+
+
+async def test_one_that_alone_is_never_answered_is_parked_after_a_day(world, make):
+    await world.boot()
+    world.peer.unanswered = {1}
+    async with world.running():
+        await world.queue("A", make.start(1))
+        await world.queue("B", make.start(2))
+        await heartbeats(world, 23 * 3600)
+        assert await world.lane.parked() == []
+        assert set(world.peer.sent) == {"Start 1"}
+        await heartbeats(world, 2 * 3600)
+        [parked] = await world.lane.parked()
+    assert (parked.sequence, parked.attempts) == (1, 0)
+    assert parked.parked_because == "others are answered, this never: no answer in 30 s"
+    assert world.peer.sent[-1] == "Start 2"
+    assert world.lane.pending == 0
+    assert world.told[1] == f"StartTransaction failed and was parked: {parked.parked_because}"
+
+
+async def test_an_outage_is_no_silence_of_one_message(world, make):
+    await world.boot()
+    world.peer.unanswered = {1}
+    async with world.running():
+        await world.queue("A", make.start(1))
+        await world.clock.advance(25 * 3600)
+        await heartbeats(world, 3600)
+        assert await world.lane.parked() == []
+        world.peer.unanswered.clear()
+        world.lane.nudge()
+        await settle()
+    assert world.book.heard == ["A StartTransaction answered"]
+
+
+async def test_what_surely_did_not_arrive_is_no_silence(world, make):
+    await world.boot()
+    world.peer.script = [NoEndpoint("no address known")] * 10_000
+    async with world.running():
+        await world.queue("A", make.start(1))
+        await heartbeats(world, 26 * 3600)
+        assert await world.lane.parked() == []
 
 
 # What is answered with a fault or nonsense counts
@@ -419,14 +472,14 @@ async def test_messages_survive_in_every_field(world, make):
 
 
 async def test_long_queues_are_read_in_pages(world, make):
+    count = 2 * PAGE + 1
     await world.boot()
-    entries = [world.lane.entry("A", make.values(wh)) for wh in range(450)]
+    entries = [world.lane.entry("A", make.values(wh)) for wh in range(count)]
     await world.storage.commit(*entries)
     await world.boot()
-    assert world.lane.pending == 450
+    assert world.lane.pending == count
     assert [entry.sequence for entry in await world.lane.waiting(limit=3)] == [1, 2, 3]
     async with world.running():
-        for _ in range(200):
-            await settle()
+        while world.lane.pending:
             await asyncio.sleep(0)
-    assert [sent.split()[1] for sent in world.peer.sent] == [str(wh) for wh in range(450)]
+    assert [sent.split()[1] for sent in world.peer.sent] == [str(wh) for wh in range(count)]
