@@ -4,21 +4,25 @@ Two kinds of change make a commit:
 
 * a **guard** (:class:`Insert` or :class:`Update`): at most one, applied first; if
   it fails, :class:`Conflict` is raised and nothing of the commit is stored;
-* **projections** (:class:`Ensure`, :class:`Put`, :class:`Delete`): any number, each
-  harmless when repeated, late or twice. A back end without multi-document
-  transactions may be killed between guard and projections; the caller's repeat of
-  the whole commit, or ``ocppgw check-store --repair``, heals that.
+* **projections** (:class:`Ensure`, :class:`Put`, :class:`Delete`): any number, applied
+  after it in their order, each harmless when repeated, late or twice.
 
-What must be atomic therefore lives in one document.
+A back end without multi-document transactions may be stopped between guard and
+projections, by its own end or by the network. Whoever did not see ``commit`` return
+therefore repeats the same commit, with the same commit ids: what was done of it is known
+again, the rest is done now. What must be atomic lives in one document.
 
-Documents are mappings of field name to :data:`Value`. A document holds its key
-fields. Integers stay within 2^53, datetimes are aware and come back in UTC with
-milliseconds (finer digits are cut off), sequences come back as lists; there are no
-nulls: an absent field is absent. Field names hold no dot and begin with no dollar
-sign, strings hold no NUL, floats are finite, and nesting ends at 64 levels.
+What a commit stored, every ``get`` and ``find`` called after its return sees, and a
+commit called after its return follows it. Commits that run at the same time are applied
+in any order. A commit whose caller was cancelled may or may not be stored, but is
+never left half done for that.
+
+Documents are mappings of field name to :data:`Value`, up to 1 MB as JSON. A document
+holds its key fields. Integers stay within 2^53, datetimes are aware and come back in UTC
+with milliseconds (finer digits are cut off), sequences come back as lists; there are no
+nulls: an absent field is absent. Field names hold no dot and begin with no dollar sign,
+strings hold no NUL, floats are finite, and nesting ends at 24 levels.
 ``ocppgw.storage.values`` and ``ocppgw.storage.checks`` check all that for a back end.
-
-A cancelled commit may or may not have been stored, but never by half.
 """
 
 from __future__ import annotations
@@ -42,7 +46,12 @@ class StorageError(Exception):
 
 
 class StorageUnavailable(StorageError):
-    """The store is away or full; the same call may succeed later. Nothing was stored."""
+    """The store is away or full; the same call may succeed later.
+
+    Of a commit that raised it nothing was stored, or all, or the guard alone: the network
+    may have cut off a remote store's answer. The same commit repeated makes it certain.
+    The ``file`` back end, which a charge box's own state relies on, stored nothing.
+    """
 
 
 class Conflict(StorageError):
@@ -158,7 +167,11 @@ class Put(msgspec.Struct, frozen=True):
 
 
 class Delete(msgspec.Struct, frozen=True):
-    """Projection: removes a document if there is one. Keys are not used again."""
+    """Projection: removes a document if there is one.
+
+    The key is not used again, so that a back end may leave a mark that it is gone, and
+    whoever removes a document knows that the commit which made it has returned.
+    """
 
     collection: Collection
     key: Key
@@ -192,8 +205,9 @@ class Storage(ABC):
         ``where`` maps key fields or indexed paths to a single value, a :class:`Range`
         or :data:`ABSENT`. ``order_by`` is one such path (default: the key); ties are
         ordered by key, numbers before strings, both turned round by ``descending``;
-        documents without that field come first, descending last. ``after`` is the last
-        document of the page before. A path that is not declared is a ValueError.
+        documents without that field come first, descending last. Strings are ordered by
+        their code points. ``after`` is the last document of the page before. A path that is
+        not declared is a ValueError.
 
         Under one path a collection keeps one kind of value (numbers, strings, datetimes
         …): how kinds compare with each other is the back end's own.
@@ -207,14 +221,15 @@ class Storage(ABC):
     async def commit(self, *changes: Change) -> None:
         """Makes the changes durable, or raises and leaves what the module text says.
 
-        Raises :class:`Conflict`, :class:`StorageUnavailable`, or ValueError for more
-        than one guard, a value that cannot be stored, a changed key field or a
+        Raises :class:`Conflict`, :class:`StorageError`, or ValueError for more than
+        one guard, a value that cannot be stored, a changed key field or a
         collection that was not opened. The documents are taken as they are at the call.
         """
 
     @abstractmethod
     async def next_number(self, sequence: str) -> int:
-        """1, 2, 3 … for each name; never twice the same, gaps are possible."""
+        """1, 2, 3 … for each name: never twice the same to anybody, with gaps, and to one
+        process, and the one after it, always higher ones."""
 
     @abstractmethod
     async def prune(self, now: datetime) -> int:

@@ -48,7 +48,10 @@ class FileOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class FileStorage(Storage):
-    """The storage contract on a SQLite file; made by :func:`open_file`."""
+    """The storage contract on a SQLite file; made by :func:`open_file`.
+
+    It promises more than the contract: a commit that raises has stored nothing.
+    """
 
     def __init__(self, path: Path, collections: Iterable[Collection]) -> None:
         self._tables = {collection.name: table_of(collection) for collection in collections}

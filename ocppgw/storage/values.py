@@ -16,7 +16,8 @@ import msgspec
 
 from ocppgw.storage.base import MAX_INTEGER, Document
 
-DEEPEST = 64
+# Firebase ends at 32 levels, and some are a back end's own.
+DEEPEST = 24
 _TAG = "@"
 _WITH_FRACTION = len('"2026-01-01T12:00:00.000000Z"')
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ocppgw.storage.base import MAX_INTEGER, Ensure, Insert, Put, Update
+from ocppgw.storage.values import DEEPEST
 from ocppgw.testing.storage.shared import NOON, READINGS, USERS, ContractBase, Opener
 
 STRINGS = (
@@ -156,6 +157,16 @@ class KindContract(ContractBase):
                     with pytest.raises(ValueError, match="x"):
                         await storage.commit(Ensure(USERS, {"tag": "C"}), change)
             assert await storage.find(USERS) == [{"tag": "A"}]
+
+    async def test_nesting_to_the_last_level(self, opener: Opener) -> None:
+        deepest: Any = {}
+        for _ in range(DEEPEST - 2):
+            deepest = [deepest]
+        async with self.opened(opener) as storage:
+            await storage.commit(Ensure(USERS, {"tag": "A", "x": deepest}))
+            assert await storage.get(USERS, ("A",)) == {"tag": "A", "x": deepest}
+            with pytest.raises(ValueError, match="deep"):
+                await storage.commit(Ensure(USERS, {"tag": "B", "x": [deepest]}))
 
     async def test_nesting_without_end_is_refused(self, opener: Opener) -> None:
         endless: list[Any] = []

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from ocppgw.storage.base import Ensure, Insert, Put, StorageError
+from ocppgw.storage.base import Ensure, Insert, Put, StorageError, Update
 from ocppgw.testing.storage.shared import NOON, READINGS, USERS, ContractBase, Opener
 
 
@@ -47,6 +47,21 @@ class LifeContract(ContractBase):
             assert await storage.find(USERS, {"age": 1}) == [{"tag": "A", "age": 1}]
             # A caller that crashed before it heard of its success asks again.
             await storage.commit(Insert(READINGS, {"station": "S", "number": 1, "at": NOON}, "1"))
+
+    async def test_what_follows_a_commit_sees_it(self, opener: Opener) -> None:
+        async with self.opened(opener) as storage:
+            await storage.commit(Insert(USERS, {"tag": "A", "age": 0}, "0"))
+            for age in range(1, 30):
+                # What else goes on at the same time does not matter.
+                others = asyncio.gather(
+                    *(storage.commit(Put(USERS, (f"x{i}",), {"age": -1}, age)) for i in range(3))
+                )
+                await storage.commit(
+                    Update(USERS, ("A",), {"age": age}, {"age": age - 1}, str(age))
+                )
+                assert await storage.get(USERS, ("A",)) == {"tag": "A", "age": age}
+                assert await storage.find(USERS, {"age": age}) == [{"tag": "A", "age": age}]
+                await others
 
     async def test_prune_keeps_what_is_not_old(self, opener: Opener) -> None:
         def reading(number: int, age: timedelta) -> Ensure:
