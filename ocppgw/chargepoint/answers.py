@@ -39,8 +39,8 @@ class Answers:
     """Hands the PLC its answers, one connector beside the other.
 
     What is to be handed over is read from the store, so an answer that is not durable
-    does not exist. ``delivered`` is told of every answer that the PLC took or finally
-    refused.
+    does not exist. ``delivered`` is told of every answer that the PLC took, finally
+    refused, or has no place for.
     """
 
     def __init__(
@@ -121,7 +121,8 @@ class Answers:
         key: Key = (document["box"], document["number"])
         refusals = document.get("refusals", 0)
         try:
-            await self._driver.execute(answer, self._deadline)
+            if self._driver.supports(type(answer)):
+                await self._driver.execute(answer, self._deadline)
         except PlcError as error:
             if not isinstance(error, PlcRefused):
                 log.info("%s: the PLC did not take an answer: %s", self._ledger.box, error)
