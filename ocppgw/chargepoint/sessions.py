@@ -49,11 +49,12 @@ class Sessions:
         self._bell = Bell(clock)
 
     async def load(self) -> None:
-        """Goes on waiting for the stops of refused starts that the PLC knows of."""
+        """Waits anew for the stops of refused starts that the PLC knows of: it may have
+        stopped while nobody was there to take it."""
         told = {answer.event_id for answer in await self._answers.pending() if _is_refusal(answer)}
         for session in self._register.running():
             if session.accepted is False and session.event_id not in told:
-                self._refused[session.session] = self._clock.monotonic()
+                self._await_stop(session)
 
     # Events
 
@@ -88,9 +89,7 @@ class Sessions:
     async def plan_stop(self, plan: Plan, event: StopWanted) -> None:
         """Adds to a commit what ends a session, and the PLC's answer."""
         session = self._register.on(event.connector_id)
-        former = None
-        if session is None or session.transaction_id != event.transaction_id:
-            former = await self._former(event)
+        former = await self._former(event, session)
         if session is not None and former is None:
             self._plan_end(plan, session, event)
         elif former is None or former.meter_stop != event.meter_stop_wh:
@@ -116,8 +115,7 @@ class Sessions:
         session = self._register.on(answer.connector_id)
         if session is None or not _is_refusal(answer) or session.event_id != answer.event_id:
             return
-        self._refused[session.session] = self._clock.monotonic() + self._refused_start_wait
-        self._bell.ring()
+        self._await_stop(session)
 
     async def run(self) -> None:
         """Stops the refused transactions that the PLC does not stop."""
@@ -138,11 +136,24 @@ class Sessions:
 
     # One session
 
-    async def _former(self, event: StopWanted) -> Session | None:
-        """The ended session whose stop this is, by the PLC's word."""
+    async def _former(self, event: StopWanted, running: Session | None) -> Session | None:
+        """The ended session whose stop this is, by the PLC's word.
+
+        That is not believed where the meter stands above the start of the session that
+        runs: many a PLC shows the last transaction id it was given, old as it may be.
+        """
         if event.transaction_id is None or event.transaction_id <= 0:
             return None
+        if running is not None:
+            ours = running.transaction_id == event.transaction_id
+            if ours or event.meter_stop_wh > running.meter_start:
+                return None
         return await self._register.former(event.transaction_id)
+
+    def _await_stop(self, session: Session) -> None:
+        """The PLC has so long to stop a session that it knows to be refused."""
+        self._refused[session.session] = self._clock.monotonic() + self._refused_start_wait
+        self._bell.ring()
 
     async def _close_refused(self, session: Session) -> None:
         async def prepare() -> Plan | None:
@@ -157,12 +168,12 @@ class Sessions:
             await self._ledger.write(prepare)
         except StorageError as error:
             log.warning("%s: a refused transaction stays open: %s", self._ledger.box, error)
-            self._refused[session.session] = self._clock.monotonic() + self._refused_start_wait
+            self._await_stop(session)
 
     def _plan_end(self, plan: Plan, session: Session, event: StopWanted) -> None:
         flags = []
         known = session.transaction_id
-        if known is not None and event.transaction_id not in {None, known}:
+        if event.transaction_id not in {None, known}:
             flags.append(f"the PLC ended it as transaction {event.transaction_id}")
         if event.meter_stop_wh < session.meter_start:
             flags.append(

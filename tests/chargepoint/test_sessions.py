@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
-from ocppgw.plc import AnswerStart, AnswerStop, StartWanted, StopWanted
+from ocppgw.plc import AnswerStart, AnswerStop, AnswerTag, StartWanted, StopWanted
 
 
 async def test_a_session_is_started_answered_and_stopped(world):
@@ -135,25 +137,40 @@ async def test_a_repeated_stop_of_an_ended_session_leaves_the_running_one_alone(
     await world.session(wh=100)
     world.plc.start(1, "NEXT")
     await world.clock.advance(10)
-    running = world.plc.connectors[1]
-    running.transaction_id = 1001
+    world.plc.connectors[1].transaction_id = 1001
     world.plc.stop(1)
     await world.clock.advance(10)
     assert [stop.transaction_id for stop in world.central.of(m.StopTransactionRequest)] == [1001]
-    running.transaction_id = 1001
+    world.plc.connectors[1].transaction_id = 1002
     world.plc.charge(1, 50)
-    world.plc.stop(1)
-    await world.clock.advance(10)
-    stops = world.central.of(m.StopTransactionRequest)
-    assert [(s.transaction_id, s.meter_stop) for s in stops] == [(1001, 100), (1001, 150)]
-    running.transaction_id = 1002
     world.plc.stop(1)
     await world.clock.advance(10)
     stops = world.central.of(m.StopTransactionRequest)
     await world.stop()
 
-    assert [s.transaction_id for s in stops] == [1001, 1001, 1002]
-    assert len(world.answers(AnswerStop)) == 4
+    assert [(s.transaction_id, s.meter_stop) for s in stops] == [(1001, 100), (1002, 150)]
+    assert len(world.answers(AnswerStop)) == 3
+
+
+@pytest.mark.parametrize("away", [True, False])
+async def test_a_stop_under_the_id_of_the_session_before_ends_the_one_that_used_energy(world, away):
+    """A PLC that shows the last transaction id it was given, old as it may be."""
+    await world.start()
+    await world.session(wh=100)
+    world.central.away = away
+    world.plc.start(1, "NEXT")
+    await world.clock.advance(10)
+    world.plc.charge(1, 50)
+    world.plc.connectors[1].transaction_id = 1001
+    world.plc.stop(1)
+    await world.clock.advance(10)
+    world.central.away = False
+    await world.clock.advance(100)
+    stops = world.central.of(m.StopTransactionRequest)
+    await world.stop()
+
+    assert [(s.transaction_id, s.meter_stop) for s in stops] == [(1001, 100), (1002, 150)]
+    assert any("the PLC ended it as transaction 1001" in line for line in world.story())
 
 
 async def test_a_wrong_transaction_id_of_the_plc_is_flagged_and_ours_is_used(world):
@@ -207,11 +224,29 @@ async def test_a_refused_start_is_stopped_also_after_a_restart(world):
     await world.clock.advance(10)
     await world.kill()
     await world.start()
-    await world.clock.advance(40)
+    await world.clock.advance(20)
+    assert world.central.of(m.StopTransactionRequest) == []
+    await world.clock.advance(20)
     [stop] = world.central.of(m.StopTransactionRequest)
     await world.stop()
 
     assert stop.reason is e.Reason.DE_AUTHORIZED
+
+
+async def test_a_refused_session_that_the_plc_ended_meanwhile_has_its_energy(world):
+    world.central.tags["BAD"] = e.AuthorizationStatus.BLOCKED
+    await world.start()
+    world.plc.start(1, "BAD")
+    await world.clock.advance(10)
+    await world.kill()
+    world.plc.charge(1, 40)
+    world.plc.stop(1)
+    await world.start()
+    await world.clock.advance(60)
+    [stop] = world.central.of(m.StopTransactionRequest)
+    await world.stop()
+
+    assert (stop.transaction_id, stop.meter_stop) == (1001, 40)
 
 
 async def test_a_refused_start_that_the_plc_stops_itself_is_stopped_once(world):
@@ -297,6 +332,20 @@ async def test_a_plc_that_forgot_its_answers_and_asks_again_is_given_them_again(
     assert [type(r) for r in world.central.got if type(r) in kinds] == kinds
     assert [(a.event_id, a.transaction_id) for a in world.answers(AnswerStart)] == 2 * [("7", 1001)]
     assert [a.event_id for a in world.answers(AnswerStop)] == ["8", "8"]
+
+
+async def test_a_plc_without_a_place_for_answers_is_not_offered_them(world):
+    world.plc.unsupported |= {AnswerStart, AnswerStop}
+    await world.start()
+    await world.clock.advance(5)
+    world.plc.start(1, "TAG")
+    world.plc.stop(1)
+    world.plc.present_tag(1, "OTHER")
+    await world.clock.advance(1)
+    await world.stop()
+
+    assert [type(answer) for answer in world.plc.answers] == [AnswerTag]
+    assert not any("refused the answer" in line for line in world.story())
 
 
 async def test_an_answer_that_still_waits_for_the_plc_is_not_doubled(world):
