@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -69,7 +69,19 @@ class Plc:
         """An order, and the value it gave."""
         begin = len(self.log)
         self.do(order, **details)
-        return (await self.saw("done", since=begin)).get("value")
+        replies: list[dict[str, Any]] = []
+
+        def replied() -> bool:
+            replies[:] = [
+                told
+                for told in self.log[begin:]
+                if told.get("order") == order or told["event"] == "error"
+            ]
+            return bool(replies)
+
+        await until(replied)
+        assert replies[0]["event"] == "done", replies[0]
+        return replies[0].get("value")
 
     async def read(self, register: str, connector: int = 1) -> Any:
         """The value of a register, as the PLC's program sees it."""
@@ -99,11 +111,15 @@ class Plc:
 
 
 async def until(
-    condition: Callable[[], bool], why: Callable[[], str] = lambda: "it never came true"
+    condition: Callable[[], bool | Awaitable[bool]],
+    why: Callable[[], str] = lambda: "it never came true",
 ) -> None:
     """Waits for what must become true, with a generous cap."""
     loop = asyncio.get_running_loop()
     end = loop.time() + CAP
-    while not condition():
+    while True:
+        true = condition()
+        if true if isinstance(true, bool) else await true:
+            return
         assert loop.time() < end, why()
         await asyncio.sleep(0.02)

@@ -39,7 +39,7 @@ charge_boxes:
     boot_retry: 0.5
     plc:
       {{driver: modbus, host: 127.0.0.1, port: {modbus}, map: {map}, reconnect_first: 0.1,
-        reconnect_longest: 0.5}}
+        reconnect_longest: 0.5, timeout: 1}}
 {more}"""
 
 
