@@ -22,6 +22,8 @@ from ocppgw.ocpp.table import Boolean, Choice, Field, Group, Integer, Place, Tex
 
 MAX_REPEATS = 10_000
 """How often a field may repeat in its element; far beyond any real message."""
+TIMES_TOO_LONG = 16
+"""A text that is longer than allowed is taken (Q18), but not one of so many times the length."""
 
 Warnings: TypeAlias = list[str]
 Element: TypeAlias = etree._Element  # noqa: SLF001 - lxml's type has no public name
@@ -154,6 +156,12 @@ def _take_text(field: Field, kind: Text, place: str) -> Take:
         if not text and not kept_if_empty:
             return  # an empty optional element, xsi:nil or not, is an absent one (Q15)
         if len(text) > limit:
+            if len(text) > TIMES_TOO_LONG * limit:
+                why = f"{len(text)} characters, where {limit} are the most"
+                if field.mandatory:
+                    raise Unreadable(f"{place}: {why}")
+                warn(warnings, f"{place} is left out: {why}")
+                return
             warn(warnings, f"{place} is longer than {limit} characters: {quote(text)}")
         store(values, text, warnings)
 

@@ -284,3 +284,25 @@ def test_identities_that_are_names() -> None:
     for identity in ("B" * 255, "00:11:22:33:44:55", "Säule 1, Hof"):
         body = STOP.replace(b"BOX-1<", identity.encode() + b"<")
         assert decode_call(body, CS).identity == identity
+
+
+def boot(**texts: str) -> bytes:
+    fields = {"chargePointVendor": "V", "chargePointModel": "M"} | texts
+    inside = "".join(f"<{name}>{text}</{name}>" for name, text in fields.items())
+    return (
+        '<S:Envelope xmlns:S="http://www.w3.org/2003/05/soap-envelope"><S:Header>'
+        '<chargeBoxIdentity xmlns="urn://Ocpp/Cs/2012/06/">B</chargeBoxIdentity></S:Header><S:Body>'
+        f'<bootNotificationRequest xmlns="urn://Ocpp/Cs/2012/06/">{inside}'
+        "</bootNotificationRequest></S:Body></S:Envelope>"
+    ).encode()
+
+
+def test_a_text_far_beyond_its_limit_is_not_kept() -> None:
+    """Too long by a little is taken (Q18); what is there to fill memories and logs is not."""
+    call = decode_call(boot(iccid="1" * 320, imsi="2" * 321), CS)
+
+    assert isinstance(call.request, m.BootNotificationRequest)
+    assert call.request.iccid == "1" * 320
+    assert call.request.imsi is None
+    assert "imsi is left out: 321 characters" in call.wire.warnings[-1]
+    assert "chargePointModel: 321 characters" in refused(boot(chargePointModel="M" * 321)).detail
