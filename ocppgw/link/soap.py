@@ -26,6 +26,7 @@ from ocppgw.ocpp.soap import NotAnAnswer, content_type, decode_reply, encode_cal
 
 RAW_KEPT = 2000
 """How many bytes of a reply that is none are kept for diagnosis."""
+LOCATION_SHOWN = 200
 
 # What a proxy in between says when the peer behind it is away: the request may never
 # have got there, so this is no answer of the peer.
@@ -200,13 +201,15 @@ def _what_came(reply: HttpReply, error: NotAnAnswer) -> str:
         return f"{status} with an empty body; is that the address of an OCPP SOAP service?"
     if start.startswith((b"<!doctype html", b"<html")):
         title = _TITLE.search(reply.body[:RAW_KEPT])
-        named = f" titled “{title[1].decode('utf-8', 'replace').strip()}”" if title else ""
+        named = (
+            f" titled “{' '.join(title[1].decode('utf-8', 'replace').split())}”" if title else ""
+        )
         return (
             f"{status} with an HTML page{named}, not SOAP; a proxy or a login page stands"
             " between, or the address is wrong"
         )
     if 300 <= reply.status < 400:
-        where = reply.headers.get(b"location", b"").decode("latin-1")
+        where = reply.headers.get(b"location", b"")[:LOCATION_SHOWN].decode("latin-1")
         return f"{status}, a redirection to {where or 'nowhere'}; set that address instead"
     if reply.status in (401, 403, 407):
         return f"{status}; it asks for an authentication that is not configured"

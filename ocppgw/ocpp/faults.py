@@ -150,6 +150,7 @@ def write_fault(fault: Fault, wire: Wire) -> str:
     )
 
 
+_LONGEST = 300  # characters of a received reason or subcode
 _STANDARD = {
     "sender": FaultCode.SENDER,
     "client": FaultCode.SENDER,
@@ -175,4 +176,5 @@ def read_fault(element: Element) -> Fault:
 
 
 def _text(element: Element) -> str:
-    return (element.text or "").strip()
+    """On one line, and short enough for a sentence of ours."""
+    return " ".join((element.text or "").split())[:_LONGEST]

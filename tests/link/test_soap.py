@@ -17,6 +17,7 @@ from ocppgw.net.base import ConnectFailed, ConnectionBroken, DeadlineExceeded
 from ocppgw.ocpp import (
     Direction,
     Fault,
+    FaultCode,
     Version,
     decode_call,
     encode_call,
@@ -106,6 +107,22 @@ async def test_a_fault_is_found_under_any_status(bench, status):
     assert (caught.value.code, caught.value.subcode) == ("Sender", "IdentityMismatch")
     assert caught.value.reason == "Sender sent the wrong identity value."
     assert "answered Reset with the fault IdentityMismatch" in str(caught.value)
+
+
+async def test_what_others_say_stays_on_a_line(bench):
+    reason = "no such thing\n2026-05-01 BOX-2: accepted " + "x" * 10_000
+    bench.reply(encode_fault(Fault(FaultCode.SENDER, "Odd" * 1000, reason), TO_STATION))
+    with pytest.raises(PeerFault, match="no such thing 2026-05-01") as fault:
+        await bench.peer().call(RESET, 1)
+    bench.reply(b"<html><title>a\n\nb</title>")
+    with pytest.raises(BadReply, match="“a b”"):
+        await bench.peer().call(RESET, 1)
+    bench.reply(b"moved", 302, location="http://y/" + "z" * 10_000)
+    with pytest.raises(BadReply) as moved:
+        await bench.peer().call(RESET, 1)
+
+    assert len(str(fault.value)) < 1000
+    assert len(str(moved.value)) < 1000
 
 
 @pytest.mark.parametrize(
