@@ -17,7 +17,6 @@ from ocppgw.clock import Clock
 from ocppgw.delivery.policy import Bell
 from ocppgw.ocpp.enums import AvailabilityStatus, ChargePointStatus
 from ocppgw.plc.base import (
-    Command,
     Driver,
     PlcError,
     PlcOffline,
@@ -74,7 +73,8 @@ def reason_of(error: PlcError) -> str:
 class Operations:
     """Remote commands with effect on the PLC.
 
-    One at a time for each box: a second one waits for the first one's deadline at most.
+    One at a time for each connector: a second one waits for the first one's deadline at
+    most.
     What is not done is told the operator twice: in full to the observers, and in the
     ``info`` of a StatusNotification, which any central system can show.
     """
@@ -101,7 +101,7 @@ class Operations:
         self._narrator = narrator
         self._connectors = range(1, connectors + 1)
         self._deadlines = deadlines
-        self._lock = asyncio.Lock()
+        self._locks = {number: asyncio.Lock() for number in range(connectors + 1)}
         self._bell = Bell(clock)
 
     def session_changed(self, session: Session) -> None:
@@ -115,9 +115,17 @@ class Operations:
             self._accepted()
             if self._status.plc_is_lost:
                 raise PlcOffline("there is no connection to the PLC")
-            chosen = self._free() if connector_id is None else self._usable(connector_id)
+            if connector_id is not None:
+                await start(connector_id)
+                return
+            chosen = self._free()
+            async with self._locks[chosen]:
+                await start(chosen)
+
+        async def start(chosen: int) -> None:
+            self._usable(chosen)
             command = RemoteStart(connector_id=chosen, id_tag=id_tag)
-            await self._execute(command, self._deadlines.remote_start)
+            await self._driver.execute(command, self._deadlines.remote_start)
             self._narrator.say(connector(chosen), f"the PLC takes the remote start of {id_tag}")
 
         return await self._run("remote start", connector_id or 0, work)
@@ -146,7 +154,7 @@ class Operations:
                 await self._stop(session)
                 if not await self._ended(session):
                     raise _NotDone("the session did not end")
-            await self._execute(Unlock(connector_id=connector_id), self._deadlines.command)
+            await self._driver.execute(Unlock(connector_id=connector_id), self._deadlines.command)
             self._narrator.say(connector(connector_id), "unlocked")
 
         return await self._run("unlock", connector_id, work)
@@ -175,7 +183,7 @@ class Operations:
                 raise PlcUnsupported("this PLC cannot be reset")
             if not hard:
                 await self._stop_all()
-            await self._execute(ResetPlc(hard=hard), self._deadlines.command)
+            await self._driver.execute(ResetPlc(hard=hard), self._deadlines.command)
             self._narrator.say("plc", f"{'hard' if hard else 'soft'} reset")
             self._status.forget_note()
             self._boot.after_reset()
@@ -190,7 +198,7 @@ class Operations:
         """Does the work; what it cannot do becomes an outcome that the operator can read."""
         outcome = Outcome.REFUSED
         try:
-            async with self._lock:
+            async with self._locks.get(connector_id, self._locks[0]):
                 await work()
             self._status.forget_note(connector_id)
             return Outcome.DONE
@@ -204,28 +212,27 @@ class Operations:
         self._status.note(connector_id, f"{what}: {reason}")
         return outcome
 
-    async def _execute(self, command: Command, deadline: float) -> None:
-        await self._driver.execute(command, deadline)
-
     async def _stop(self, session: Session) -> None:
         command = RemoteStop(
             connector_id=session.connector_id, transaction_id=session.transaction_id or 0
         )
-        await self._execute(command, self._deadlines.remote_start)
+        await self._driver.execute(command, self._deadlines.remote_start)
         self._narrator.say(session.subject, "the PLC takes the remote stop")
 
     async def _stop_all(self) -> None:
         """Ends every session; one that does not end does not hold up a reset."""
-        stopped = []
-        for session in self._register.running():
+
+        async def stop(session: Session) -> None:
             try:
                 await self._stop(session)
             except PlcError as error:
                 self._narrator.say(session.subject, f"not stopped before the reset: {error}")
             else:
-                stopped.append(session)
-        for session in stopped:
-            await self._ended(session)
+                await self._ended(session)
+
+        async with asyncio.TaskGroup() as group:
+            for session in self._register.running():
+                group.create_task(stop(session))
 
     async def _ended(self, session: Session) -> bool:
         """Waits until the PLC has reported the stop; whether it did in time."""
@@ -246,14 +253,13 @@ class Operations:
         if connector_id not in self._connectors:
             raise _NotDone(f"there is no connector {connector_id}")
 
-    def _usable(self, connector_id: int) -> int:
+    def _usable(self, connector_id: int) -> None:
         self._exists(connector_id)
         if self._register.on(connector_id) is not None:
             raise _NotDone("connector is charging")
         status = self._status.current(connector_id).status
         if status in UNUSABLE:
             raise _NotDone(UNUSABLE[status])
-        return connector_id
 
     def _free(self) -> int:
         """The connector that fits best; ties go to the lowest number."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from ocppgw.ocpp import enums as e
@@ -23,6 +25,41 @@ def remote_start(connector_id=1, tag="TAG"):
 
 def availability(connector_id, kind):
     return m.ChangeAvailabilityRequest(connector_id=connector_id, type=kind)
+
+
+# Two at once
+
+
+async def test_a_connector_does_not_wait_for_what_another_one_does_not_answer(world):
+    await begin(world)
+    world.plc.start(2, "TAG")
+    world.plc.muted.add(RemoteStart)
+    await world.clock.advance(5)
+    slow = asyncio.ensure_future(world.order(remote_start(1)))
+    await world.clock.advance(1)
+    fast = asyncio.ensure_future(world.order(m.RemoteStopTransactionRequest(transaction_id=1001)))
+    await world.clock.advance(1)
+    waiting = slow.done()
+    stopped = fast.done() and fast.result().status
+    await world.clock.advance(20)
+    refused = await slow
+    await world.stop()
+
+    assert (waiting, stopped, refused.status) == (False, ACCEPTED, REJECTED)
+
+
+async def test_commands_for_one_connector_wait_for_each_other(world):
+    await begin(world)
+    world.plc.muted.add(RemoteStart)
+    orders = [asyncio.ensure_future(world.order(remote_start(1))) for _ in range(2)]
+    await world.clock.advance(16)
+    done = [order.done() for order in orders]
+    await world.clock.advance(16)
+    answers = [(await order).status for order in orders]
+    await world.stop()
+
+    assert done == [True, False]
+    assert answers == [REJECTED, REJECTED]
 
 
 # Remote start
@@ -341,6 +378,23 @@ async def test_a_soft_reset_ends_what_runs_and_boots_again(world):
     assert world.plc.resets == [ResetPlc(hard=False)]
     assert len(world.central.of(m.StopTransactionRequest)) == 1
     assert len(boots) == 2
+
+
+async def test_a_soft_reset_stops_all_connectors_at_once(make_world):
+    world = make_world(connectors=8)
+    await begin(world)
+    for number in range(1, 9):
+        world.plc.start(number, "TAG")
+    await world.clock.advance(5)
+    world.plc.muted.add(RemoteStop)
+    answer = asyncio.ensure_future(world.order(m.ResetRequest(type=e.ResetType.SOFT)))
+    await world.clock.advance(16)
+    done = answer.done()
+    await world.clock.advance(200)
+    await answer
+    await world.stop()
+
+    assert done
 
 
 async def test_a_soft_reset_waits_only_so_long(world):
