@@ -19,7 +19,7 @@ from ocppgw.observe import (
     tell,
 )
 from ocppgw.ocpp import model as m
-from ocppgw.ocpp.enums import ChargePointErrorCode, Measurand, UnitOfMeasure
+from ocppgw.ocpp.enums import Measurand, UnitOfMeasure
 from ocppgw.ocpp.operations import Direction
 from ocppgw.tree import camel
 
@@ -27,6 +27,7 @@ log = logging.getLogger(STORY)
 
 REMEMBERED = 1000  # transactions whose meter start is known, for the energy at their stop
 CENTRAL = "central"
+STATION = "station"  # the subject of what concerns all of a charge box
 
 
 @hookimpl
@@ -45,16 +46,20 @@ class Narrator:
     def __init__(self, own: Sequence[str] = ()) -> None:
         self._own = frozenset(own)
         self._meter_start: dict[tuple[str, int], int] = {}
+        self._states: dict[tuple[str, str], str] = {}  # of boxes and connectors, as told
 
     def __call__(self, observed: Observed) -> None:
         if isinstance(observed, StateChange):
+            place = f"the {STATION}" if observed.subject == STATION else observed.subject
+            if observed.what.startswith("is "):
+                self._states[observed.identity, place] = f"{place} {observed.what}"
             level = logging.DEBUG if observed.echo else logging.INFO
             tell(observed.identity, f"{observed.subject}: {observed.what}", level)
             return
         if observed.role == CENTRAL and observed.identity in self._own:
             return
         level = logging.INFO if observed.error is None else logging.WARNING
-        if observed.error is None and _tells_nothing_new(observed):
+        if observed.error is None and self._tells_nothing_new(observed):
             level = logging.DEBUG
         arrow = "←" if _by_central(observed) else "→"
         tell(f"{observed.identity} {arrow} central", self.sentence(observed), level)
@@ -83,19 +88,17 @@ class Narrator:
         status = getattr(response, "status", None)
         return f": {status.value}" if status is not None else ""
 
+    def _tells_nothing_new(self, exchange: Exchange) -> bool:
+        """Heartbeats, and states that the charge box has told of itself."""
+        request = exchange.request
+        if isinstance(request, m.StatusNotificationRequest):
+            return _status(request) == self._states.get((exchange.identity, _place(request)))
+        return isinstance(request, m.HeartbeatRequest)
+
     def _remember(self, identity: str, transaction: int, meter_start: int) -> None:
         if len(self._meter_start) >= REMEMBERED:
             del self._meter_start[next(iter(self._meter_start))]
         self._meter_start[identity, transaction] = meter_start
-
-
-def _tells_nothing_new(exchange: Exchange) -> bool:
-    """Heartbeats, and the states of a charge box of ours, which told them itself."""
-    request = exchange.request
-    if isinstance(request, m.StatusNotificationRequest):
-        plain = request.error_code is ChargePointErrorCode.NO_ERROR and not request.info
-        return plain and exchange.role != CENTRAL
-    return isinstance(request, m.HeartbeatRequest)
 
 
 def _by_central(exchange: Exchange) -> bool:
@@ -112,12 +115,14 @@ def _boot(request: m.BootNotificationRequest) -> str:
     return f"boots as {request.charge_point_vendor} {request.charge_point_model}{software}"
 
 
+def _place(request: m.StatusNotificationRequest) -> str:
+    return f"connector {request.connector_id}" if request.connector_id else f"the {STATION}"
+
+
 def _status(request: m.StatusNotificationRequest) -> str:
     error = request.error_code.value
     parts = [
-        f"connector {request.connector_id} is {request.status.value}"
-        if request.connector_id
-        else f"the station is {request.status.value}",
+        f"{_place(request)} is {request.status.value}",
         error if error != "NoError" else "",
         request.info or "",
     ]

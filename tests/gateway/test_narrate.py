@@ -162,6 +162,9 @@ def test_what_a_box_told_of_itself_is_not_told_again(caplog: pytest.LogCaptureFi
         error_code=e.ChargePointErrorCode.NO_ERROR,
     )
     answer = m.StatusNotificationResponse()
+    state = StateChange(
+        at=AT, role="charge point", identity="CP-1", subject="connector 2", what="is Available"
+    )
     accepted = StateChange(
         at=AT,
         role="charge point",
@@ -171,10 +174,11 @@ def test_what_a_box_told_of_itself_is_not_told_again(caplog: pytest.LogCaptureFi
         echo=True,
     )
 
-    assert told(caplog, accepted, exchange(status, answer)) == []
-    assert told(caplog, exchange(status, answer, role="central")) == [
-        "CP-1 → central: connector 2 is Available"
+    assert told(caplog, state, accepted, exchange(status, answer)) == [
+        "CP-1: connector 2: is Available"
     ]
+    caplog.clear()
+    assert told(caplog, exchange(status, answer)) == ["CP-1 → central: connector 2 is Available"]
 
 
 def test_a_line_has_a_column_for_who_speaks() -> None:

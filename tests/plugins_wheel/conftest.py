@@ -192,7 +192,8 @@ def configuration(tmp_path: Path) -> Configuration:
 @pytest.fixture
 def demo(tmp_path: Path) -> Configuration:
     """The demo on free ports, with the example's tags beside its own users."""
-    shutil.copytree(ROOT / "config" / "maps", tmp_path / "config" / "maps")
+    for folder in ("maps", "days"):
+        shutil.copytree(ROOT / "config" / folder, tmp_path / "config" / folder)
     settings = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text(encoding="utf-8"))
     central, modbus = free_ports(2)
     settings["central_system"]["listen"] = f"tcp:{central}:interface=127.0.0.1"

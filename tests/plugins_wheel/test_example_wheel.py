@@ -35,7 +35,7 @@ def test_a_whole_session(configuration: Any, start: Any, tmp_path: Path) -> None
     connector.parent.mkdir()
     with start(configuration) as gateway:
         gateway.says(r"COUNTER-1 .*boots as ocppgw example-counter.*Accepted")
-        gateway.says(r"connector 1 is Available")
+        gateway.says(r"connector 1:? is Available")
 
         connector.write_text("GUEST-1")
         start_line = r"connector 1 starts to charge with tag GUEST-1.*transaction (\d+), Accepted"
@@ -56,7 +56,7 @@ def test_its_tag_charges_a_session_on_the_demo(
     """A PLC behind Modbus, a charge box, the file store: and our authorizer."""
     send = ("ocppgw", "send", "--config", str(demo.path), "DEMO-1")
     with start(demo) as gateway:
-        gateway.says(r"connector 2 is Available")
+        gateway.says(r"DEMO-1 → central +boots as")
         begin = ("RemoteStartTransaction", "idTag=GUEST-1", "connectorId=2")
         assert "Accepted" in environment.run(*send, *begin, cwd=tmp_path).stdout
         started = r"connector 2 starts to charge with tag GUEST-1.*transaction (\d+), Accepted"
@@ -79,7 +79,7 @@ def test_an_operator_starts_and_stops_a_session(
         return shown.strip()
 
     with start(configuration) as gateway:
-        gateway.says(r"connector 1 is Available")
+        gateway.says(r"connector 1:? is Available")
         begin = ("RemoteStartTransaction", "idTag=GUEST-1", "connectorId=1")
 
         assert send(*begin) == "RemoteStartTransaction: Accepted"
@@ -100,7 +100,7 @@ def test_wrong_options_are_told_and_the_rest_goes_on(configuration: Any, start: 
 
     with start(configuration) as gateway:
         gateway.says(r"plugin example: .*tagz")
-        gateway.says(r"connector 1 is Available")
+        gateway.says(r"connector 1:? is Available")
 
 
 def test_its_vendor_is_answered_and_others_are_left_alone(configuration: Any, start: Any) -> None:
