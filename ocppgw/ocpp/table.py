@@ -195,9 +195,9 @@ def attribute(wire: str, kind: Choice) -> Field:
     return Field(wire, kind, wire, mandatory=False, place=Place.ATTRIBUTE)
 
 
-def content(attribute: str, kind: Text) -> Field:
-    """The text of the element itself."""
-    return Field("", kind, attribute, mandatory=True, place=Place.CONTENT)
+def content(kind: Text) -> Field:
+    """The text of the element itself; the model has it as ``value``."""
+    return Field("", kind, "value", mandatory=True, place=Place.CONTENT)
 
 
 def group(name: str | None, model: type[msgspec.Struct], *fields: Field) -> Group:

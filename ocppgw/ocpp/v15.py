@@ -191,7 +191,7 @@ ID_TAG_INFO = group(
 SAMPLED_VALUE = group(
     None,
     m.SampledValue,
-    content("value", STRING),
+    content(STRING),
     attribute("context", READING_CONTEXT),
     attribute("format", VALUE_FORMAT),
     attribute("measurand", MEASURAND),
