@@ -53,6 +53,11 @@ _USUAL = {
     f"{{{ADDRESSING}}}{name}": name.lower()
     for name in ("Action", "MessageID", "To", "From", "ReplyTo", "FaultTo", "RelatesTo")
 }
+_ADDRESS = f"{{{ADDRESSING}}}Address"
+_ENVELOPES: dict[object, str] = {f"{{{soap}}}Envelope": soap for soap in (SOAP_12, SOAP_11)}
+_PARTS: dict[object, str] = {
+    f"{{{soap}}}{name}": name for soap in (SOAP_12, SOAP_11) for name in ("Header", "Body")
+}
 
 
 class Envelope:
@@ -138,9 +143,11 @@ def _trimmed(body: bytes) -> bytes:
     if body[:2] in _UTF_16:
         return body  # where the last byte may be a NUL by right
     body = body.rstrip(b"\0 \t\r\n")
-    root = _ROOT.search(body)
-    if body.find(b"<!DOCTYPE", 0, root.start() if root else len(body)) >= 0:
-        raise Malformed("the XML has a DOCTYPE, which SOAP forbids")
+    declaration = body.find(b"<!DOCTYPE")
+    if declaration >= 0:
+        root = _ROOT.search(body)
+        if root is None or declaration < root.start():
+            raise Malformed("the XML has a DOCTYPE, which SOAP forbids")
     return body
 
 
@@ -203,41 +210,44 @@ def _salvaged(root: Element | None) -> Envelope | None:
 
 def _read(root: Element, warnings: list[str]) -> Envelope:
     tag = root.tag
-    if tag == "{http://www.w3.org/2003/05/soap-envelope}Envelope":
-        soap = SOAP_12
-    elif tag == "{http://schemas.xmlsoap.org/soap/envelope/}Envelope":
-        soap = SOAP_11
-    elif local_name(tag) == "Envelope":
+    soap = _ENVELOPES.get(tag)
+    if soap is None:
+        if local_name(tag) != "Envelope":
+            raise Malformed(f"expected a SOAP envelope, got {quote(str(tag))}")
         soap = SOAP_12
         warn(warnings, f"an envelope of an unknown namespace: {quote(str(tag))}")
-    else:
-        raise Malformed(f"expected a SOAP envelope, got {quote(str(tag))}")
     envelope = Envelope(soap, warnings)
     for child in root:
-        name = local_name(child.tag)
+        tag = child.tag
+        name = _PARTS.get(tag) or local_name(tag)
         if name == "Header":
-            for header in child:
-                _read_header(envelope, header)
+            _read_headers(envelope, child)
         elif name == "Body":
-            envelope.payload = next((e for e in child if isinstance(e.tag, str)), None)
+            envelope.payload = None
+            for payload in child:
+                if isinstance(payload.tag, str):
+                    envelope.payload = payload
+                    break
     return envelope
 
 
-def _read_header(envelope: Envelope, header: Element) -> None:
-    name = _USUAL.get(header.tag)
-    if name is None:
-        name = _unusual(envelope, header)
-    if name in _ADDRESSES:
-        text = _address(header)
-    elif name:
-        text = header.text or ""
-    else:
-        return
-    text = text.strip()
-    if text and name == _IDENTITY:
-        envelope.identities.append(text)
-    elif text:
-        envelope.headers[name] = text  # of several the last (Q23)
+def _read_headers(envelope: Envelope, block: Element) -> None:
+    headers = envelope.headers
+    for header in block:
+        # By the whole tag first: the namespaces are seldom others, and taking each name
+        # out of its tag costs as much as all the rest.
+        name = _USUAL.get(header.tag) or _unusual(envelope, header)
+        if name in _ADDRESSES:
+            text = _address(header)
+        elif name:
+            text = header.text or ""
+        else:
+            continue
+        text = text.strip()
+        if text and name == _IDENTITY:
+            envelope.identities.append(text)
+        elif text:
+            headers[name] = text  # of several the last (Q23)
 
 
 def _unusual(envelope: Envelope, header: Element) -> str:
@@ -259,6 +269,6 @@ def _unusual(envelope: Envelope, header: Element) -> str:
 def _address(header: Element) -> str:
     """``From/Address``, or the bare text of ``From`` (Q2)."""
     for child in header:
-        if local_name(child.tag) == "Address":
+        if child.tag == _ADDRESS or local_name(child.tag) == "Address":
             return child.text or ""
     return header.text or ""
