@@ -170,7 +170,7 @@ class Boot:
 
     def _accept(self, answer: BootNotificationResponse) -> None:
         self.state = BootState.ACCEPTED
-        self._narrator.say(CENTRAL_SYSTEM, "accepted the boot")
+        self._narrator.say(CENTRAL_SYSTEM, "accepted the boot", echo=True)
         self._accepted.set()
         self._opened(answer.interval or None)
 
