@@ -48,13 +48,17 @@ def whole_key(collection: Collection, key: Key) -> Key:
 
 
 def merged_fields(change: Update | Put) -> Mapping[str, Any]:
-    """The fields a change sets, of which none may move the document to another key."""
+    """The fields a change sets; ValueError if they would move the document to another key,
+    or if one of them is to be removed as well."""
     collection, key, fields = change.collection, change.key, change.fields
     whole_key(collection, key)
     removed = change.remove if isinstance(change, Update) else ()
     for name, part in zip(collection.key_fields, key, strict=True):
         if (name in fields and fields[name] != part) or name in removed:
             raise ValueError(f"{collection.name}: a change must not touch the key field {name!r}")
+    for name in removed:
+        if name in fields:
+            raise ValueError(f"{collection.name}: {name!r} cannot be both set and removed")
     return fields
 
 

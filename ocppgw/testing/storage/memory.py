@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import operator
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,6 @@ import msgspec
 
 from ocppgw.storage.base import (
     ABSENT,
-    Absent,
     Change,
     Collection,
     Conflict,
@@ -28,24 +26,14 @@ from ocppgw.storage.base import (
     Update,
 )
 from ocppgw.storage.checks import (
-    bounds,
-    declared,
     guard_first,
     key_document,
     key_of,
     merged_fields,
-    value_at,
     whole_key,
 )
-from ocppgw.storage.values import checked, checked_value
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
+from ocppgw.storage.selection import selected
+from ocppgw.storage.values import checked
 
 
 class _Row(msgspec.Struct):
@@ -94,26 +82,17 @@ class MemoryStorage(Storage):
         limit: int | None = None,
         after: Document | None = None,
     ) -> list[Document]:
-        tests = [_test(declared(collection, path), want) for path, want in (where or {}).items()]
-        path = declared(collection, order_by) if order_by else None
         await self._turn()
-
-        def place(document: Document) -> tuple[Any, ...]:
-            key = tuple((isinstance(part, str), part) for part in collection.key(document))
-            value = value_at(document, path) if path else ABSENT
-            return ((0,) if value is ABSENT else (1, value)), key
-
-        documents = [
-            row.document
-            for row in self._table(collection).values()
-            if all(test(row.document) for test in tests)
-        ]
-        if after is not None:
-            key_of(collection, after)
-            compare = operator.lt if descending else operator.gt
-            documents = [d for d in documents if compare(place(d), place(after))]
-        documents.sort(key=place, reverse=descending)
-        return [checked(document) for document in documents[:limit]]
+        found = selected(
+            collection,
+            [row.document for row in self._table(collection).values()],
+            where,
+            order_by=order_by,
+            descending=descending,
+            limit=limit,
+            after=after,
+        )
+        return [checked(document) for document in found]
 
     async def scan(self, collection: Collection) -> AsyncIterator[Document]:
         after: Document | None = None
@@ -141,9 +120,10 @@ class MemoryStorage(Storage):
             if collection.retention is None or collection.retention_field is None:
                 continue
             rows = self._table(collection)
-            is_old = _test(collection.retention_field, Range(below=now - collection.retention))
-            for key in [key for key, row in rows.items() if is_old(row.document)]:
-                del rows[key]
+            old = Range(below=now - collection.retention)
+            documents = [row.document for row in rows.values()]
+            for document in selected(collection, documents, {collection.retention_field: old}):
+                del rows[collection.key(document)]
                 removed += 1
         return removed
 
@@ -211,20 +191,3 @@ def _put(rows: dict[Key, _Row], change: Put, fields: Document) -> None:
     if change.part not in row.versions or change.version > row.versions[change.part]:
         row.document = {**row.document, **fields}
         row.versions = {**row.versions, change.part: change.version}
-
-
-def _test(path: str, wanted: Any) -> Callable[[Document], bool]:
-    if isinstance(wanted, Absent):
-        return lambda document: value_at(document, path) is ABSENT
-    comparisons = [(_COMPARE[sign], checked_value(bound)) for sign, bound in bounds(wanted)]
-
-    def test(document: Document) -> bool:
-        value = value_at(document, path)
-        return all(_kind(value) is _kind(b) and compare(value, b) for compare, b in comparisons)
-
-    return test
-
-
-def _kind(value: Any) -> type:
-    """What kinds of value can be compared: numbers with each other, else like with like."""
-    return float if isinstance(value, (bool, int, float)) else type(value)

@@ -127,6 +127,7 @@ class ProjectionContract(ContractBase):
             Put(READINGS, ("S",), {"at": NOON}, 1),
             Update(USERS, ("A",), {"tag": "B"}, {}, "2"),
             Update(USERS, ("A",), {}, {}, "2", remove=("tag",)),
+            Update(USERS, ("A",), {"age": 1}, {}, "2", remove=("age",)),
             Delete(READINGS, ("S", 1, 2)),
             Ensure(unopened, {"id": 1}),
         )

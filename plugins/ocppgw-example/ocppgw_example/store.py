@@ -2,12 +2,12 @@
 
 The contract stands in ``ocppgw.storage``, and its suite, ``ocppgw.testing.storage``,
 checks it. What may be stored is checked with ``ocppgw.storage.checks`` and ``.values``,
-so that every back end refuses the same. A commit awaits nothing, so it is whole by itself.
+so that every back end refuses the same, and found with ``.selection``. A commit awaits
+nothing, so it is whole by itself.
 """
 
-import operator
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -32,24 +32,14 @@ from ocppgw.storage import (
     Update,
 )
 from ocppgw.storage.checks import (
-    bounds,
-    declared,
     guard_first,
     key_document,
     key_of,
     merged_fields,
-    value_at,
     whole_key,
 )
-from ocppgw.storage.values import checked, checked_value
-
-SIGNS = {
-    "=": operator.eq,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
+from ocppgw.storage.selection import selected
+from ocppgw.storage.values import checked
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,22 +97,16 @@ class MemoryStorage(Storage):
         limit: int | None = None,
         after: Document | None = None,
     ) -> list[Document]:
-        tests = [_test(declared(collection, path), want) for path, want in (where or {}).items()]
-        path = order_by and declared(collection, order_by)
-
-        def place(document: Document) -> tuple[Any, ...]:
-            value = value_at(document, path) if path else ABSENT
-            key = [(isinstance(part, str), part) for part in collection.key(document)]
-            return value is not ABSENT, None if value is ABSENT else value, key
-
-        found = [record.document for record in self._of(collection).values()]
-        found = [document for document in found if all(test(document) for test in tests)]
-        found.sort(key=place, reverse=descending)
-        if after is not None:
-            key_of(collection, after)
-            beyond = operator.lt if descending else operator.gt
-            found = [document for document in found if beyond(place(document), place(after))]
-        return [checked(document) for document in found[:limit]]
+        found = selected(
+            collection,
+            [record.document for record in self._of(collection).values()],
+            where,
+            order_by=order_by,
+            descending=descending,
+            limit=limit,
+            after=after,
+        )
+        return [checked(document) for document in found]
 
     async def scan(self, collection: Collection) -> AsyncIterator[Document]:
         for document in await self.find(collection):
@@ -167,19 +151,6 @@ class MemoryStorage(Storage):
         if collection.name not in self._collections:
             raise ValueError(f"the collection {collection.name} was not opened")
         return self._open_contents().records.setdefault(collection.name, {})
-
-
-def _test(path: str, wanted: Any) -> Callable[[Document], bool]:
-    """Whether a document is as one condition of ``find`` wants it."""
-    if wanted is ABSENT:
-        return lambda document: value_at(document, path) is ABSENT
-    limits = [(SIGNS[sign], checked_value(bound)) for sign, bound in bounds(wanted)]
-
-    def test(document: Document) -> bool:
-        value = value_at(document, path)
-        return all(value is not ABSENT and holds(value, limit) for holds, limit in limits)
-
-    return test
 
 
 def _checked(change: Change) -> Change:
