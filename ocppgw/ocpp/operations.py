@@ -14,7 +14,14 @@ import msgspec
 from ocppgw.ocpp import model as m
 
 
-class Version(Enum):
+class _Key(Enum):
+    """An Enum whose members, being one of a kind, are hashed as such: Enum's own hash, a
+    function in Python, would be called some ten times a request."""
+
+    __hash__ = object.__hash__
+
+
+class Version(_Key):
     """The OCPP versions that have a SOAP wire."""
 
     V12 = "1.2"
@@ -22,7 +29,7 @@ class Version(Enum):
     V16 = "1.6"
 
 
-class Direction(Enum):
+class Direction(_Key):
     """Which service is called."""
 
     TO_CENTRAL_SYSTEM = "CentralSystemService"

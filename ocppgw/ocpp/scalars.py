@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 MAX_WARNINGS = 50
 
@@ -129,15 +131,17 @@ def _read_odd_time(text: str) -> datetime:
         raise Unreadable(f"expected a time, got {quote(text)}") from error
 
 
+_iso = msgspec.json.Encoder().encode
+
+
 def write_time(value: datetime) -> str:
     """Raises ValueError for a time without a zone."""
     if value.tzinfo is not UTC:
         if value.tzinfo is None:
             raise ValueError(f"{value} has no time zone")
         value = value.astimezone(UTC)
-    if value.microsecond >= 1000:
-        return value.isoformat(timespec="milliseconds")[:-6] + "Z"
-    return value.isoformat(timespec="seconds")[:-6] + "Z"
+    text = _iso(value).decode()  # in quotes; isoformat() takes thrice as long
+    return f"{text[1:24]}Z" if value.microsecond >= 1000 else f"{text[1:20]}Z"
 
 
 _ILLEGAL = [*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF]
