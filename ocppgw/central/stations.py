@@ -12,8 +12,6 @@ from ocppgw.clock import Clock
 from ocppgw.errors import UserError
 from ocppgw.storage.base import Conflict, Projection, Storage, Update
 
-LONGEST_IDENTITY = 255
-
 
 class Stations:
     """Finds a station by its identity, and takes in new ones as configured.
@@ -105,8 +103,7 @@ class Stations:
         """Stores a station that calls for the first time, unless it is to be refused."""
         if station is None:
             registration = self._policy()
-            fitting = 0 < len(identity) <= LONGEST_IDENTITY
-            if registration is Registration.REFUSED or not fitting or not await self._room():
+            if registration is Registration.REFUSED or not await self._room():
                 return Station(identity, Registration.REFUSED, None, None)
             station = Station(identity, registration, None, None)
         now = self._clock.now()

@@ -169,18 +169,21 @@ class Transactions:
     async def _close(
         self, call: CentralCall, request: StopTransactionRequest, known: Document
     ) -> Document:
-        self.running.forget(known["transactionId"])
-        if known["state"] != ACTIVE:
-            return known
-        fields = _stopped(call, request) | self._ended(known, request.meter_stop)
-        fields["state"] = STOPPED
-        expect = {"state": ACTIVE, "chargeBoxIdentity": call.identity}
-        key = (known["transactionId"],)
-        try:
-            await call.commit(Update(TRANSACTION, key, fields, expect, self._new_commit_id()))
-        except Conflict as conflict:
-            return conflict.current or known  # stopped by a repeat that another process took
-        return known | fields
+        number = known["transactionId"]
+        if known["state"] == ACTIVE:
+            fields = _stopped(call, request) | self._ended(known, request.meter_stop)
+            fields["state"] = STOPPED
+            expect = {"state": ACTIVE, "chargeBoxIdentity": call.identity}
+            change = Update(TRANSACTION, (number,), fields, expect, self._new_commit_id())
+            try:
+                await call.commit(change)
+            except Conflict as conflict:
+                # stopped by a repeat that another process took
+                known = conflict.current or known
+            else:
+                known = known | fields
+        self.running.forget(number)
+        return known
 
     async def _stop_of_unknown(
         self, call: CentralCall, request: StopTransactionRequest, *, taken: bool

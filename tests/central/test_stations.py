@@ -212,10 +212,13 @@ async def test_strangers_fill_neither_the_store_nor_the_memory(make, tools):
     await bench.central.stop()
 
 
-async def test_an_identity_of_any_length_is_no_station(make, tools):
-    bench = await make()
+@pytest.mark.parametrize("identity", ["x" * 300, " "])
+async def test_an_identity_of_any_length_is_no_station(make, tools, identity):
+    bench = await make(unknown_stations=UnknownStations.ACCEPT)
 
-    assert (await bench.call(tools.boot, identity="x" * 300)).status is RegistrationStatus.REJECTED
+    with pytest.raises(Fault):
+        await bench.call(tools.boot, identity=identity)
+    assert await bench.all(STATION) == []
     await bench.central.stop()
 
 

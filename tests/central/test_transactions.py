@@ -413,3 +413,26 @@ async def test_concurrent_use_of_a_tag_is_refused_only_if_configured(make, tools
     assert len(await strict.all(TRANSACTION)) == 2
     await lenient.central.stop()
     await strict.central.stop()
+
+
+async def test_a_stop_that_could_not_be_stored_has_not_stopped_anything(make, tools, monkeypatch):
+    """Values without a transaction id still find it, and the stop that comes again counts."""
+    bench = await make()
+    started = await bench.call(tools.start())
+
+    async def full(*changes):
+        raise StorageUnavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.storage, "commit", full)
+        with pytest.raises(Fault):
+            await bench.call(tools.stop(started.transaction_id))
+
+    await bench.call(tools.values(tools.reading(1500)))
+    await bench.call(tools.stop(started.transaction_id))
+
+    [stored] = await bench.all(METERVALUES)
+    [document] = await bench.all(TRANSACTION)
+    assert stored["transactionId"] == started.transaction_id
+    assert (document["state"], document["energy"]) == ("stopped", 4000)
+    await bench.central.stop()
