@@ -20,7 +20,6 @@ from ocppgw.storage.base import (
     Insert,
     Key,
     Put,
-    Range,
     Storage,
     StorageError,
     Update,
@@ -30,6 +29,7 @@ from ocppgw.storage.checks import (
     key_document,
     key_of,
     merged_fields,
+    value_at,
     whole_key,
 )
 from ocppgw.storage.selection import selected
@@ -120,11 +120,11 @@ class MemoryStorage(Storage):
             if collection.retention is None or collection.retention_field is None:
                 continue
             rows = self._table(collection)
-            old = Range(below=now - collection.retention)
-            documents = [row.document for row in rows.values()]
-            for document in selected(collection, documents, {collection.retention_field: old}):
-                del rows[collection.key(document)]
-                removed += 1
+            for key, row in tuple(rows.items()):
+                at = value_at(row.document, collection.retention_field)
+                if isinstance(at, datetime) and at < now - collection.retention:
+                    del rows[key]
+                    removed += 1
         return removed
 
     async def close(self) -> None:
