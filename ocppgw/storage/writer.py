@@ -46,6 +46,11 @@ class WriteSession:
         """Does all jobs in one transaction. When SQLite refuses that, each on its own, so
         that one that cannot be done takes no other with it."""
         try:
+            self._begin()
+        except sqlite3.Error as error:
+            # No job's fault: the file is locked, say, and each would wait as long again.
+            return [self._failure(error) for _ in jobs]
+        try:
             return self._together(jobs)
         except Exception as error:  # noqa: BLE001 (becomes its caller's error)
             self._roll_back()
@@ -53,9 +58,13 @@ class WriteSession:
                 return [self._failure(error)]
         return [result for job in jobs for result in self.run([job])]
 
+    def _begin(self) -> None:
+        if self._db.in_transaction:  # one that could not be rolled back when it failed
+            self._cursor.execute("ROLLBACK")
+        self._cursor.execute("BEGIN IMMEDIATE")
+
     def _together(self, jobs: Sequence[Step]) -> list[Any]:
         results = []
-        self._cursor.execute("BEGIN IMMEDIATE")
         for job in jobs:
             # No savepoint for each job: whatever can fail for one caller alone, its
             # guard, fails before anything of it is written.
@@ -67,9 +76,8 @@ class WriteSession:
         return results
 
     def _roll_back(self) -> None:
-        # SQLite rolls back by itself on some errors, a full disk among them. A rollback
-        # that fails leaves the transaction to the next group, which tries it again.
-        with contextlib.suppress(sqlite3.Error):
+        # SQLite rolls back by itself on some errors, a full disk among them.
+        with contextlib.suppress(sqlite3.Error):  # else the next group tries it again
             if self._db.in_transaction:
                 self._cursor.execute("ROLLBACK")
 

@@ -8,7 +8,9 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from ocppgw.storage.failures import failure
 from ocppgw.storage.file import FileOptions, FileStorage, ocppgw_storage_backends, open_file
 from ocppgw.storage.reader import matching
 from ocppgw.storage.sqlite import connect, prepare, table_of
+from ocppgw.storage.writer import WriteSession
 
 USERS = Collection("users", ("tag",), ("age",))
 
@@ -344,3 +347,29 @@ def test_failures_are_sentences(error: Exception, kind: type, words: str) -> Non
     assert type(told) is kind
     assert str(told).startswith("/var/x.db: ")
     assert words in str(told)
+
+
+def test_a_locked_file_is_waited_for_once_for_all_who_wait(tmp_path: Path) -> None:
+    path = tmp_path / "box.db"
+    db = sqlite3.connect(path, isolation_level=None, timeout=0.01)
+    statements: list[str] = []
+    db.set_trace_callback(statements.append)
+    session = WriteSession(db, partial(failure, path), db.close)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        results = session.run([lambda cursor: None] * 20)
+    session.close()
+
+    assert [type(result) for result in results] == [StorageUnavailable] * 20
+    assert statements == ["BEGIN IMMEDIATE"]
+
+
+def test_a_transaction_left_over_by_a_failed_rollback_is_ended_first(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "box.db", isolation_level=None)
+    db.execute("CREATE TABLE t (n)")
+    session = WriteSession(db, partial(failure, tmp_path), db.close)
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("INSERT INTO t VALUES (1)")
+    assert session.run([lambda cursor: cursor.execute("INSERT INTO t VALUES (2)")])
+    assert db.execute("SELECT n FROM t").fetchall() == [(2,)]
+    session.close()
