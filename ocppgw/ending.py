@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 
 log = logging.getLogger(__name__)
 
-TOGETHER = 22.0  # seconds that all parts together have to stop
-EACH = 10.0  # seconds that one of them may take of these
+TOGETHER = 20.0  # seconds that all parts together have to stop
+EACH = 7.0  # seconds that one of them may take of these
 LEAST = 1.0  # seconds that each has, however long the others took
 AT_LAST = 28.0  # seconds until a process that was told to end is gone
 

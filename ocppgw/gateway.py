@@ -40,7 +40,7 @@ from ocppgw.web.control import ControlServer
 
 log = logging.getLogger(__name__)
 
-GRACE = 8.0  # seconds that requests in flight have at the end
+GRACE = 5.0  # seconds that requests in flight have at the end
 
 OptionsT = TypeVar("OptionsT", bound=msgspec.Struct)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,22 +41,29 @@ GROUND_FLOOR_NEIGHBOURS = {
 # What may be shared sideways, because it is one thing in two files.
 SIDEWAYS = GROUND_FLOOR_NEIGHBOURS | {("typed", "describe"), ("gateway", "service")}
 
-# The context types and enums that a plugin author may rely on.
+# What a plugin may import: these modules, and of a package what its __all__ has. The table in
+# docs/writing-a-plugin.md is the same.
 PUBLIC = {
     "ocppgw",
+    "ocppgw.bridge",
     "ocppgw.central",
     "ocppgw.chargepoint",
     "ocppgw.clock",
     "ocppgw.errors",
-    "ocppgw.hooks",
     "ocppgw.link",
     "ocppgw.observe",
     "ocppgw.ocpp",
+    "ocppgw.ocpp.enums",
+    "ocppgw.ocpp.model",
+    "ocppgw.ocpp.operations",
     "ocppgw.plc",
     "ocppgw.settings",
     "ocppgw.storage",
-    "ocppgw.testing",
+    "ocppgw.storage.checks",
+    "ocppgw.storage.selection",
+    "ocppgw.storage.values",
 }
+TESTING = "ocppgw.testing"  # and its modules, in tests
 
 
 def floor(room: str) -> int:
@@ -159,33 +168,67 @@ def test_the_reactor_is_imported_inside_functions_only() -> None:
                 assert "reactor" not in {alias.name for alias in node.names}, path
 
 
-def plugin_sources() -> list[Path]:
-    return [
-        path
-        for path in sources(ROOT / "plugins")
-        if "tests" not in path.relative_to(ROOT / "plugins").parts
-    ]
+def in_tests(path: Path) -> bool:
+    return "tests" in path.relative_to(ROOT / "plugins").parts
 
 
-@pytest.mark.parametrize("path", plugin_sources(), ids=lambda path: path.name)
+def imported_names(path: Path) -> Iterator[tuple[int, str, str | None]]:
+    """Line, module and name of each import, also of those for mypy only."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.lineno, node.module or "", alias.name) for alias in node.names)
+
+
+def is_public(module: str, name: str | None) -> bool:
+    """Whether that import is of something that stays."""
+    if name is None or f"{module}.{name}" in PUBLIC:
+        return (module if name is None else f"{module}.{name}") in PUBLIC
+    offered = getattr(importlib.import_module(module), "__all__", None)
+    return module in PUBLIC and (
+        name in offered if offered is not None else not name.startswith("_")
+    )
+
+
+@pytest.mark.parametrize(
+    "path", sources(ROOT / "plugins"), ids=lambda path: str(path.relative_to(ROOT / "plugins"))
+)
 def test_plugins_import_public_names_only(path: Path) -> None:
-    wrong = []
-    for line, module in imports(path, for_types=True):
-        if module.split(".")[0] != "ocppgw":
-            continue
-        public = any(module == name or module.startswith(f"{name}.") for name in PUBLIC)
-        private_part = any(part.startswith("_") for part in module.split("."))
-        too_deep = module.startswith(("ocppgw.central.", "ocppgw.chargepoint.")) and any(
-            module.startswith(f"ocppgw.{room}.{inner}.") or module == f"ocppgw.{room}.{inner}"
-            for room in ("central", "chargepoint")
-            for inner in _modules(CORE / room)
-            if inner != "context"
-        )
-        if not public or private_part or too_deep:
-            wrong.append(f"{path}:{line} imports {module}")
+    wrong = [
+        f"{path}:{line} imports {name or 'all'} of {module}"
+        for line, module, name in imported_names(path)
+        if module.split(".")[0] == "ocppgw"
+        and not is_public(module, name)
+        and not (in_tests(path) and f"{module}.".startswith(f"{TESTING}."))
+    ]
 
     assert wrong == []
 
 
-def _modules(folder: Path) -> set[str]:
-    return {path.stem for path in folder.glob("*.py")} - {"__init__"}
+@pytest.mark.parametrize(
+    ("module", "name", "public"),
+    [
+        ("ocppgw", "hookimpl", True),
+        ("ocppgw", "gateway", False),
+        ("ocppgw.gateway", "Gateway", False),
+        ("ocppgw.gateway", None, False),
+        ("ocppgw.plc", "Driver", True),
+        ("ocppgw.plc", "base", False),
+        ("ocppgw.plc.base", "Driver", False),
+        ("ocppgw.central", "service", False),
+        ("ocppgw.ocpp", "enums", True),
+        ("ocppgw.ocpp.soap", "decode_call", False),
+        ("ocppgw.storage.values", "_tagged", False),
+    ],
+)
+def test_what_is_public_is_told_from_the_rest(module: str, name: str | None, public: bool) -> None:
+    assert is_public(module, name) is public
+
+
+def test_the_documentation_lists_what_is_public() -> None:
+    page = (ROOT / "docs" / "writing-a-plugin.md").read_text(encoding="utf-8")
+    table = page.partition("## What may be imported")[2].partition("\n## ")[0]
+    listed = set(re.findall(r"`(ocppgw[\w.]*)`", table)) - {"ocppgw.hookimpl", TESTING}
+
+    assert listed == PUBLIC - {"ocppgw"}
