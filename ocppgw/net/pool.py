@@ -240,10 +240,10 @@ class Pool:
         try:
             await waiter
         except asyncio.CancelledError:
-            if waiter.cancelled():
-                self._waiters.remove(waiter)
-            else:
+            if not waiter.cancelled():
                 self._wake()  # it was meant for somebody who will use it
+            elif waiter in self._waiters:  # else a wake that passed over it took it out
+                self._waiters.remove(waiter)
             raise
 
     def _wake(self) -> None:

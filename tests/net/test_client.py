@@ -130,6 +130,18 @@ async def test_a_call_that_gives_up_waiting_takes_nobody_elses_turn(reactor: Any
         await asyncio.gather(third, return_exceptions=True)
 
 
+async def test_a_turn_comes_just_when_its_owner_gave_up(reactor: Any) -> None:
+    pool = Pool(reactor, ("http", "127.0.0.1", 1), ClientLimits(), lambda host: None)
+    first, second = (asyncio.ensure_future(pool._turn()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    pool._wake()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await second
+    assert pool.unused
+
+
 async def test_a_turn_that_its_owner_no_longer_wants_goes_to_the_next(reactor: Any) -> None:
     pool = Pool(reactor, ("http", "127.0.0.1", 1), ClientLimits(), lambda host: None)
     first, second = (asyncio.ensure_future(pool._turn()) for _ in range(2))
