@@ -83,7 +83,7 @@ def ocppgw_observers(gateway: GatewayContext) -> Sequence[Observer]:  # type: ig
 
 @hookspec
 def ocppgw_services(gateway: GatewayContext) -> Sequence[IService]:  # type: ignore[empty-body]
-    """Twisted services that start after the roles and stop before them."""
+    """Twisted services that start before the charge boxes and stop after them."""
 
 
 @hookspec

@@ -36,21 +36,26 @@ def install_reactor() -> ReactorBase:
     return cast("ReactorBase", reactor)
 
 
-def make_service(file: Path, kind: type[GatewayService] = GatewayService) -> GatewayService:
+def make_service(
+    file: Path,
+    kind: type[GatewayService] = GatewayService,
+    *,
+    log_level: str | None = None,
+) -> GatewayService:
     """The service of a configuration file; raises ``UserError`` if anything is wrong with it."""
     reactor = install_reactor()
     from ocppgw import config, gateway  # plugins may import the reactor, so not before
 
     configuration, plugins = config.load(file)
-    logs.set_level(configuration.settings.logging.level)
+    logs.set_level(log_level or configuration.settings.logging.level)
     return kind(gateway.Gateway(configuration, plugins, reactor), reactor)
 
 
-def foreground(file: Path) -> int:
-    """Runs until SIGTERM or SIGINT; the exit code."""
+def foreground(file: Path, *, log_level: str | None = None) -> int:
+    """Runs until SIGTERM or SIGINT; the exit code. ``log_level`` goes before the file's."""
     logs.to_console()
     reactor = install_reactor()
-    gateway = make_service(file)
+    gateway = make_service(file, log_level=log_level)
     gateway.privilegedStartService()
     gateway.startService()
     reactor.addSystemEventTrigger("before", "shutdown", gateway.stopService)

@@ -10,10 +10,17 @@ import click
 
 from ocppgw.cli.check import FILE
 
+LEVELS = ("debug", "xml", "info", "warning", "error")
+
 
 @click.command()
 @click.argument("file", type=FILE)
-def run(file: Path) -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    help="Instead of the file's; xml is info with every SOAP message.",
+)
+def run(file: Path, log_level: str | None) -> None:
     """Run the gateway of a configuration FILE in the foreground.
 
     SIGTERM or Ctrl-C ends it in order, with exit code 0.
@@ -22,7 +29,7 @@ def run(file: Path) -> None:
     try:
         from ocppgw import runner
 
-        code = runner.foreground(file)
+        code = runner.foreground(file, log_level=log_level)
     except KeyboardInterrupt:
         code = 0  # told to end before anything ran
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told once more, it ends as it was about to

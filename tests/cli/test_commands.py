@@ -9,9 +9,13 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
+
+from ocppgw.cli.run import LEVELS
+from ocppgw.config import LoggingSettings
 
 STORY = r"commands are taken at"
 
@@ -236,15 +240,26 @@ def test_send_without_a_gateway_says_so(
     assert "Traceback" not in done.stderr
 
 
+def test_the_levels_of_the_command_are_those_of_the_file() -> None:
+    (level,) = (f for f in msgspec.structs.fields(LoggingSettings) if f.name == "level")
+
+    assert get_args(get_args(level.type)[0]) == LEVELS
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [("logging: {level: xml}\n", ()), ("", ("--log-level", "xml"))],
+    ids=["file", "option"],
+)
 def test_the_xml_of_every_message_is_shown_on_demand(
-    started: Any, file: Path, box_yaml: Any
+    started: Any, file: Path, box_yaml: Any, settings: str, options: tuple[str, ...]
 ) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     text = file.read_text().replace("tcp:0", f"tcp:{port}") + box_yaml(port)
-    file.write_text(text + "logging: {level: xml}\n")
-    with started("run", "gateway.yaml") as running:
+    file.write_text(text + settings)
+    with started("run", *options, "gateway.yaml") as running:
         running.says("BOX-1 → central     boots as")
         assert running.end() == 0
 
