@@ -19,6 +19,7 @@ from ocppgw.observe import Observed, Observer
 log = logging.getLogger(__name__)
 
 QUEUE = 1000
+GATHER = 0.02  # seconds for which a thread that has caught up lets more come, see _ThreadPump
 GRACE = 2.0  # seconds that an observer has at the end to take what is left
 
 
@@ -90,10 +91,15 @@ class _Queue:
 
 
 class _ThreadPump(_Queue):
+    """A thread's. To wake it for each exchange would cost more than to tell it of one, and
+    would take the interpreter from the loop each time: so it is woken only from a sleep, and
+    does not fall asleep at once."""
+
     def __init__(self, name: str, observer: Callable[[Observed], Any], limit: int) -> None:
         super().__init__(name, limit)
         self._observer = observer
         self._ended = False
+        self._idle = False  # whether the thread sleeps until something happens
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=f"observer-{name}", daemon=True)
         self._thread.start()
@@ -101,13 +107,18 @@ class _ThreadPump(_Queue):
     def put(self, observed: Observed) -> None:
         with self._wake:
             self._add(observed)
-            self._wake.notify()
+            if self._idle:
+                self._idle = False
+                self._wake.notify()
 
     def _next(self) -> Observed | None:
         with self._wake:
-            while not self._queue and not self._ended:
+            if not self._queue and not self._ended:
                 self._tell_losses()
-                self._wake.wait()
+                self._wake.wait(GATHER)  # only the end cuts this short
+                while not self._queue and not self._ended:
+                    self._idle = True
+                    self._wake.wait()
             return self._queue.popleft() if self._queue else None
 
     def _run(self) -> None:
