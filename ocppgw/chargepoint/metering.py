@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from datetime import datetime
 
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.narrator import Narrator, connector
@@ -87,6 +88,14 @@ class Metering:
             self._bell.ring()
         elif energy < session.checkpoint_wh:
             self._warn_of_fall(session, energy)
+
+    def newest(self, session: Session) -> tuple[int, datetime]:
+        """The last energy that is known of a running session, and since when."""
+        seen = self._readings.get(session.connector_id)
+        energy = None if seen is None else seen[1].energy_wh
+        if seen is None or energy is None or energy <= session.checkpoint_wh:
+            return session.checkpoint_wh, session.checkpoint_at
+        return energy, max(session.checkpoint_at, whole_second(seen[1].at))
 
     def nudge(self) -> None:
         """Sessions changed."""

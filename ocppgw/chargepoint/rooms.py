@@ -190,6 +190,7 @@ class Rooms:
             self.answers,
             self._clock,
             self._narrator,
+            newest=lambda session: self.metering.newest(session),
             refused_start_wait=self._settings.refused_start_wait,
         )
 

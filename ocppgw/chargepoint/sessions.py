@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 
 from ocppgw.chargepoint.answers import Answer, Answers
@@ -36,14 +37,17 @@ class Sessions:
         clock: Clock,
         narrator: Narrator,
         *,
+        newest: Callable[[Session], tuple[int, datetime]],
         refused_start_wait: float,
     ) -> None:
+        """``newest`` gives the last energy (Wh) that is known of a session, and its time."""
         self._ledger = ledger
         self._register = register
         self._lane = lane
         self._answers = answers
         self._clock = clock
         self._narrator = narrator
+        self._newest = newest
         self._refused_start_wait = refused_start_wait
         self._refused: dict[str, float] = {}
         self._bell = Bell(clock)
@@ -62,7 +66,8 @@ class Sessions:
         """Adds to a commit what begins a session."""
         before = self._register.on(event.connector_id)
         if before is not None:
-            self._plan_close(plan, before, "the PLC began another session before it ended this")
+            why = "the PLC began another session before it ended this"
+            self._plan_close(plan, before, why, most=event.meter_start_wh)
         started_at = whole_second(event.at)
         session = Session(
             session=f"{event.connector_id}-{self._ledger.number()}",
@@ -189,17 +194,27 @@ class Sessions:
         self._plan_stop_of(plan, session, request, flags)
 
     def _plan_close(
-        self, plan: Plan, session: Session, why: str, reason: Reason = Reason.OTHER
+        self,
+        plan: Plan,
+        session: Session,
+        why: str,
+        *,
+        reason: Reason = Reason.OTHER,
+        most: int | None = None,
     ) -> None:
-        """Ends a session whose stop was never reported, at its last checkpoint."""
+        """Ends a session whose stop was never reported, with what was read of it; a
+        reading above ``most`` is none of its own."""
+        energy, at = self._newest(session)
+        if most is not None and energy > most:
+            energy = max(most, session.checkpoint_wh)
         known = session.transaction_id
         request = StopTransactionRequest(
             transaction_id=NO_TRANSACTION if known is None else known,
-            timestamp=session.checkpoint_at,
-            meter_stop=session.checkpoint_wh,
+            timestamp=at,
+            meter_stop=energy,
             reason=reason,
         )
-        self._plan_stop_of(plan, session, request, [f"stopped at its last checkpoint: {why}"])
+        self._plan_stop_of(plan, session, request, [f"stopped at its last reading: {why}"])
 
     def _plan_stop_of(
         self, plan: Plan, session: Session, request: StopTransactionRequest, flags: list[str]

@@ -112,7 +112,35 @@ async def test_a_second_start_closes_the_first_session_at_its_last_checkpoint(wo
     assert (first.id_tag, second.id_tag) == ("FIRST", "SECOND")
     assert (stop.transaction_id, stop.meter_stop, stop.reason) == (1001, 700, e.Reason.OTHER)
     assert stop.timestamp < second.timestamp
-    assert any("stopped at its last checkpoint" in line for line in story)
+    assert any("stopped at its last reading" in line for line in story)
+
+
+@pytest.mark.parametrize(("at_next_start", "billed"), [(849, 849), (900, 849), (820, 820)])
+async def test_a_session_that_is_closed_for_the_next_has_what_was_read_of_it(
+    world, at_next_start, billed
+):
+    """Less than what is worth a write to the disk; never more than the next one starts with."""
+    await world.start()
+    world.plc.charge(1, 600)
+    world.plc.start(1, "FIRST")
+    await world.clock.advance(10)
+    world.plc.charge(1, 249)
+    await world.clock.advance(60)
+    station = world.box._rooms.station
+    await station.take(
+        StartWanted(
+            event_id="next",
+            connector_id=1,
+            at=world.clock.now(),
+            id_tag="SECOND",
+            meter_start_wh=at_next_start,
+        )
+    )
+    await world.clock.advance(10)
+    [stop] = world.central.of(m.StopTransactionRequest)
+    await world.stop()
+
+    assert stop.meter_stop == billed
 
 
 async def test_a_stop_of_a_session_nobody_knows_is_reported_all_the_same(world):
