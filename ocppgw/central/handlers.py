@@ -268,25 +268,26 @@ class BuiltIn:
         number, runs = await self._transactions.belonging(
             call.identity, request.transaction_id, request.connector_id, values[0].timestamp
         )
-        await call.commit(
-            metervalues.document(
-                call.identity,
-                request.connector_id,
-                given=request.transaction_id,
-                belongs_to=number,
-                values=values,
-                received_at=call.received_at,
-                clock_tolerance=self._settings.clock_tolerance,
-            )
+        stored = metervalues.document(
+            call.identity,
+            request.connector_id,
+            given=request.transaction_id,
+            belongs_to=number,
+            values=values,
+            received_at=call.received_at,
+            clock_tolerance=self._settings.clock_tolerance,
         )
-        self._show(request, call, number if runs else None)
+        await call.commit(stored)
+        energy = stored.document.get("value")
+        self._show(request.connector_id, energy, call, number if runs else None)
         return MeterValuesResponse()
 
-    def _show(self, request: MeterValuesRequest, call: CentralCall, running: int | None) -> None:
-        """Brings the readings to the station's and the transaction's documents (O-13)."""
-        energy = metervalues.energy_register(request.meter_value)
+    def _show(
+        self, connector_id: int, energy: float | None, call: CentralCall, running: int | None
+    ) -> None:
+        """Brings a reading to the station's and the transaction's documents (O-13)."""
         stamp = self._core.stamp()
-        connector = record(call).connector(request.connector_id, self._settings.max_connectors)
+        connector = record(call).connector(connector_id, self._settings.max_connectors)
         if connector is not None:
             fields: Document = {"charging": running is not None}
             if energy is not None:

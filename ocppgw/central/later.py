@@ -98,7 +98,8 @@ def _place(change: Projection) -> tuple[str, Key, str]:
 
 def _merged(before: Projection | None, change: Projection) -> Projection:
     if isinstance(before, Put) and isinstance(change, Put):
-        older, newer = sorted((before, change), key=lambda put: put.version)
+        in_order = before.version <= change.version
+        older, newer = (before, change) if in_order else (change, before)
         return Put(
             newer.collection, newer.key, older.fields | newer.fields, newer.version, newer.part
         )
