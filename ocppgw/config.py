@@ -228,7 +228,8 @@ def check_choices(root: Node, plugins: Plugins, base: Path) -> list[Problem]:
             return
         if name not in known:
             line = said.line if said is not None else section.line
-            hint = near_miss(name, known) or f"; there are {', '.join(sorted(known)) or 'none'}"
+            there = ", ".join(sorted(known)) or "none"
+            hint = near_miss(name, known) or f"; there are {there}; install the plugin that has it"
             text = f"no plugin offers `{name}`{hint}{plugins.failures()}"
             problems.append(Problem(line, f"{path}.{key}", text))
             return

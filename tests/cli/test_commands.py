@@ -98,7 +98,7 @@ def test_a_signal_before_anything_runs_ends_it_with_0(number: int, tmp_path: Pat
     program = (
         "import os, sys, ocppgw.cli\n"
         "class Runner:\n"
-        f"  foreground = staticmethod(lambda file: os.kill(os.getpid(), {number}))\n"
+        f"  foreground = staticmethod(lambda file, log_level: os.kill(os.getpid(), {number}))\n"
         "sys.modules['ocppgw.runner'] = Runner\n"
         "ocppgw.runner = Runner\n"
         "ocppgw.cli.main(['run', 'gateway.yaml'])\n"
