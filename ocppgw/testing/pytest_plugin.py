@@ -16,6 +16,12 @@ from twisted.internet import defer
 from twisted.internet.base import ReactorBase
 
 
+def pytest_collection_finish() -> None:
+    """Spares the collection after each test all that was imported before the first."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Runs ``async def test_…`` as an asyncio task on the reactor's loop."""
