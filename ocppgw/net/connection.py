@@ -133,9 +133,9 @@ class ServerConnection:
         elif phase in (parsing.HEAD, parsing.BODY):
             self._refuse(Problem(408, "The request did not arrive in time."))
         elif phase == ANSWERING and self._incoming is not None and self._task is not None:
-            path = self._incoming.request.path
+            named = self._incoming.request.target[:200]
             logger.error("a request for %s from %s was not answered within %g s: it is cancelled",
-                         path, self.remote_address, self._site.limits.handler_timeout)  # fmt: skip
+                         named, self.remote_address, self._site.limits.handler_timeout)  # fmt: skip
             self._task.cancel()
             self._refuse(Problem(503, _OVERDUE))
         else:
@@ -171,7 +171,7 @@ class ServerConnection:
         try:
             response = await self._site.handler(incoming.request)
         except Exception:
-            logger.exception("%s %s failed", incoming.request.method, incoming.request.path)
+            logger.exception("%s %s failed", incoming.request.method, incoming.request.target[:200])
             response = rendering.plain(500, _BROKEN)
         finally:
             if task is not None:
@@ -201,7 +201,7 @@ class ServerConnection:
                 response, incoming, date=site.date(), last=last, compress_from=threshold
             )
         except ValueError:
-            logger.exception("the response to %s cannot be sent", incoming.request.path)
+            logger.exception("the response to %s cannot be sent", incoming.request.target[:200])
             return rendering.answer(
                 rendering.plain(500, _BROKEN), incoming,
                 date=site.date(), last=last, compress_from=threshold,
