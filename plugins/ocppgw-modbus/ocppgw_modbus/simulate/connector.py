@@ -142,7 +142,7 @@ class Connector:
 
     @property
     def _meter(self) -> str:
-        return f"{self.kept.energy / 1000:.3f} kWh"
+        return f"{int(self.kept.energy) / 1000:.3f} kWh"  # whole Wh, as its registers have it
 
     # The cycle
 
