@@ -30,6 +30,8 @@ from ocppgw_modbus.watch import Watch
 
 log = logging.getLogger(__name__)
 
+AGAIN = 0.5  # seconds until a device that refuses part of its first poll is asked again
+
 
 class Connection(Line, Protocol):
     """A line with a beginning and an end (:class:`ocppgw_modbus.client.Client`)."""
@@ -105,6 +107,8 @@ class Device:
         self._bus: Bus | None = None
         self._reason = "not connected yet"
         self._said_offline: str | None = None
+        self._not_lowered: dict[str, list[str]] = {}
+        self._lifeless: set[Point] = set()
 
     # Running
 
@@ -155,14 +159,22 @@ class Device:
         self._poller.restart()
         while True:
             words = await self._poller.poll(bus)
+            if self._bus is None and self._poller.complete:
+                self._came_online(station, bus)
             if self._bus is None:
-                self._bus = bus
-                self._said_offline = None
-                self._backoff.succeeded()
-                log.debug("%s: the PLC is online", self._name)
-                station.saw(Online())
+                self._poller.all_due()
+                await self._clock.sleep(AGAIN)
+                continue
             self._look(words, station, bus)
             await self._poller.wait()
+
+    def _came_online(self, station: Station, bus: Bus) -> None:
+        """All of the map was read: before that, a device that refuses is not there yet."""
+        self._bus = bus
+        self._said_offline = None
+        self._backoff.succeeded()
+        log.debug("%s: the PLC is online", self._name)
+        station.saw(Online())
 
     def _look(self, words: dict[Point, list[int]], station: Station, bus: Bus) -> None:
         for observation in self._watch.look(words, everything=self._poller.everything):
@@ -179,16 +191,21 @@ class Device:
 
     async def _lower_all(self, bus: Bus) -> None:
         """Requests of ours that a crash or a lost line left up are not to be answered."""
+        refused: dict[str, list[str]] = {}
         for runner in self._runners.values():
             try:
                 await runner.lower(bus)
             except DeviceSaysNo as error:
-                log.warning("%s: %s cannot be taken back: %s", self._name, runner.label, error)
+                refused.setdefault(str(error), []).append(runner.label)
+        if refused != self._not_lowered:
+            for why, labels in refused.items():
+                what = ", ".join(labels)
+                log.warning("%s: %s cannot be taken back: %s", self._name, what, why)
+        self._not_lowered = refused
 
     async def _keep_alive(self, cyclic: BoundCyclic, bus: Bus) -> None:
         """Writes a life bit for ever, in steps that do not drift."""
         turn = 0
-        refused = False
         while True:
             begun = self._clock.monotonic()
             try:
@@ -196,11 +213,11 @@ class Device:
                     value = cyclic.values[turn % len(cyclic.values)]
                     await bus.write(cyclic.register, value, Urgency.WATCHDOG)
                     turn += 1
-                refused = False
+                self._lifeless.discard(cyclic.register)
             except DeviceSaysNo as error:
-                if not refused:
+                if cyclic.register not in self._lifeless:
                     log.warning("%s: life bit %s: %s", self._name, cyclic.register, error)
-                refused = True
+                self._lifeless.add(cyclic.register)
             await self._clock.sleep(max(0.0, begun + cyclic.every - self._clock.monotonic()))
 
     async def _reads_other(self, cyclic: BoundCyclic, bus: Bus) -> bool:

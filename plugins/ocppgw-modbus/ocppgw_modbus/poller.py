@@ -41,11 +41,19 @@ class Poller:
         grouped: dict[str, set[Point]] = {}
         for group, point in points:
             grouped.setdefault(group, set()).add(point)
-        self.blocks = {group: plan(members, limits) for group, members in grouped.items()}
+        self._planned = {group: plan(members, limits) for group, members in grouped.items()}
+        self.blocks = {group: list(blocks) for group, blocks in self._planned.items()}
         self._due = dict.fromkeys(self.blocks, 0.0)
         self._missing: dict[Block, float] = {}
         self._refused: dict[Block, int] = {}
+        self._faults: dict[Block, str] = {}
+        self._told: dict[Block, str] = {}
         self.everything = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether no block is refused at present."""
+        return not self._refused
 
     def restart(self) -> None:
         """A new connection: everything is due, and what was missing is tried again."""
@@ -73,13 +81,18 @@ class Poller:
         """
         now = self._clock.monotonic()
         found: dict[Point, list[int]] = {}
+        missing = len(self._missing)
         self.everything = all(due <= now for due in self._due.values())
         for group, due in self._due.items():
             if due <= now:
                 self._due[group] = max(due + self._intervals[group], now)
                 for block in tuple(self.blocks[group]):
                     found |= await self._read(group, block, bus)
-        if self._missing and len(self._missing) == sum(map(len, self.blocks.values())):
+        if found:
+            self._tell()
+        elif len(self._missing) > missing:
+            # It may be a device that is not ready yet: nothing is learnt from this.
+            self.blocks = {group: list(blocks) for group, blocks in self._planned.items()}
             raise Lost(
                 "it has none of the map's registers (illegal data address);"
                 " is it the right map, and the right unit_id?"
@@ -98,16 +111,17 @@ class Poller:
             return {}
         self._refused.pop(block, None)
         self._missing.pop(block, None)
+        self._faults.pop(block, None)
+        self._told.pop(block, None)
         return found
 
     async def _read_parts(self, group: str, block: Block, bus: Bus) -> dict[Point, list[int]]:
         """Splits a block that the device has not as a whole, for good."""
         parts = split(block, self._limits)
         if not parts:
-            if block not in self._missing:
-                log.warning("%s: the device has no %s (illegal data address)", self._name, block)
-                log.warning("%s: without it: %s", self._name, ", ".join(map(str, block.points)))
             self._missing[block] = self._clock.monotonic() + RETRY_MISSING
+            without = ", ".join(map(str, block.points))
+            self._faults[block] = f"has no {block} (illegal data address); without it: {without}"
             return {}
         blocks = self.blocks[group]
         place = blocks.index(block)
@@ -120,7 +134,14 @@ class Poller:
     def _count(self, block: Block, error: DeviceSaysNo) -> None:
         refused = self._refused.get(block, 0) + 1
         self._refused[block] = refused
+        self._faults[block] = f"answers {error} to reading {block}"
         if refused >= PATIENCE:
-            raise Lost(f"it answers {error} to reading {block}")
-        if refused == 1:
-            log.warning("%s: the device answers %s to reading %s", self._name, error, block)
+            raise Lost(f"it {self._faults[block]}")
+
+    def _tell(self) -> None:
+        """Names what the device does not answer, each block once until it does. A device
+        that answers nothing at all is told as one that is lost."""
+        for block, fault in self._faults.items():
+            if self._told.get(block) != fault:
+                self._told[block] = fault
+                log.warning("%s: the device %s", self._name, fault)

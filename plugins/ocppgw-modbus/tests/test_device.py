@@ -730,6 +730,41 @@ async def test_exceptions_to_polls_are_borne_twice(
     )
 
 
+@pytest.mark.parametrize("code", [2, 4])
+async def test_a_device_that_refuses_everything_is_offline_and_told_once(
+    line: Any, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    bench, station = Bench(line), RecordingStation()
+    async with bench.running(station):
+        says_no(line, "", code)
+        await bench.pass_time(20)  # several connections
+        assert len(station.seen(Online)) == 1
+        # Which block it refused first is another one than in a poll of everything.
+        assert len(station.seen(Offline)) <= 2
+        assert len(caplog.records) <= 3, caplog.text
+        line.before = lambda _: None
+        await bench.pass_time(31)
+        assert len(station.seen(Online)) == 2
+        line.log.clear()
+        await bench.pass_time(0.25)
+    # What it refused for a while only is not read in parts for ever.
+    assert line.log == ["read 3 0 1", "read 3 100 11", "read 3 210 11"]
+
+
+async def test_a_device_that_goes_on_refusing_a_block_stays_offline(line: Any) -> None:
+    bench, station = Bench(line), RecordingStation()
+    says_no(line, "read 3 0 1", 6)
+    async with bench.running(station):
+        await bench.pass_time(10)
+        assert not station.seen(Online)
+        (offline,) = station.seen(Offline)
+        assert "exception 6 (device busy)" in offline.reason
+        line.before = lambda _: None
+        await bench.pass_time(10)
+    assert station.seen(Online)
+    assert station.seen(Identity)
+
+
 async def test_a_program_that_stands_does_nothing(line: Any) -> None:
     bench, station = Bench(line), RecordingStation()
     async with bench.running(station):
