@@ -437,14 +437,15 @@ async def test_a_message_of_a_later_version_holds_the_queue(world, make, caplog)
     assert "unknown operation, 'SignedUpdateFirmware'" in caplog.text
 
 
-async def test_a_lane_outlives_an_operator_who_was_faster(world, make):
+@pytest.mark.parametrize("kind", ["counted", "parked"])
+async def test_a_lane_outlives_an_operator_who_was_faster(world, make, kind):
     await world.boot()
 
     async def refuse():
         for _ in range(2):
             [entry] = await world.lane.waiting()
             await world.storage.commit(world.lane._queue.attempt(entry, 0))
-        raise make.fault()
+        raise make.fault() if kind == "counted" else Unsayable("no")
 
     world.peer.script = [refuse]
     async with world.running():

@@ -179,7 +179,7 @@ def test_q15_markup_in_data() -> None:
         ("<v:x xmlns:v='u:&amp;'><v:y/><z/></v:x>", None),
         ("<x xmlns='' xmlns:v='u:v' v:a='&quot;1' b='2' v:c='3' xml:lang='de'/>", None),
         ("<v:x xmlns:v='u:1'><v:y xmlns:v='u:2' v:z=''><v:y/></v:y><v:y/></v:x>", None),
-        ("<n2:x xmlns:n2='u:1' xmlns:v='u:2' v:a=''/>", None),
+        ("<n3:x xmlns:n3='u:1' xmlns:v='u:2' v:a=''/>", None),
     ],
 )
 def test_q15_markup_keeps_its_meaning(data: str, expected: str | None) -> None:
