@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import os
+import platform
+import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+from lxml import etree
 
 from benchmarks import calls, footprint, report, rounds
 from benchmarks.load import CONNECTIONS, IDENTITIES
@@ -18,12 +23,13 @@ STORE = Path("var")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measures everything; a minute and a half with the defaults."""
+    """Measures everything; about two minutes with the defaults."""
     options = _options(arguments)
     options.store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.store, prefix="benchmark-") as name:
         folder = Path(name).resolve()
         print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; the store is in {folder}")
+        print(", ".join(_versions()))
         _requests(folder, options.rounds, options.seconds)
         print("\nOur SOAP client, CPU a Heartbeat call\n", flush=True)
         kept = calls.microseconds("soap", options.calls)
@@ -53,6 +59,15 @@ def _requests(folder: Path, count: int, seconds: float) -> None:
         )
     print()
     _print(report.requests(results))
+
+
+def _versions() -> Iterator[str]:
+    """What the figures depend on, for whoever records them."""
+    yield f"Python {platform.python_version()}"
+    yield f"SQLite {sqlite3.sqlite_version}"
+    yield f"libxml2 {'.'.join(map(str, etree.LIBXML_VERSION))}"
+    for name in ("twisted", "lxml", "msgspec", "httptools"):
+        yield f"{name} {importlib.metadata.version(name)}"
 
 
 def _progress(count: int) -> Callable[[int], None]:
