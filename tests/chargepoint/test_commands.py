@@ -132,10 +132,12 @@ async def test_a_faulted_connector_is_not_started(world):
     assert infos == ["E42", "remote start: connector is faulted"]
 
 
-async def test_with_the_plc_offline_the_operator_reads_so(world):
+@pytest.mark.parametrize("seconds", [1, 10])
+async def test_with_the_plc_offline_the_operator_reads_so(world, seconds):
+    """Before and after its connectors count as Faulted."""
     await begin(world)
     world.plc.go_offline()
-    await world.clock.advance(1)
+    await world.clock.advance(seconds)
     answer = await world.ordered(remote_start(None), 5)
     infos = world.central.infos()
     last = world.central.statuses(1)[-1]

@@ -14,6 +14,7 @@ from ocppgw.chargepoint.operations import reason_of
 from ocppgw.chargepoint.records import SESSIONS, TAGS
 from ocppgw.chargepoint.settings import CentralSystemLink, ChargeBoxSettings
 from ocppgw.chargepoint.workers import Workers
+from ocppgw.clock import SystemClock
 from ocppgw.net.base import HttpReply
 from ocppgw.plc import PlcError, PlcTimeout, TagPresented
 from ocppgw.plc.simulated import SimulatedPlc, SimulatorOptions
@@ -158,6 +159,28 @@ async def test_a_worker_that_breaks_or_ends_is_started_again(caplog):
 
 
 # A driver that reports an event to a store that another process changed
+
+
+async def test_a_worker_that_misses_being_cancelled_is_cancelled_again(monkeypatch):
+    monkeypatch.setattr("ocppgw.chargepoint.workers.HEED", 0.01)
+    workers = Workers("BOX-1", SystemClock())
+    missed = 0
+
+    async def distracted() -> None:
+        nonlocal missed
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                missed += 1
+                if missed == 3:
+                    raise
+
+    workers.start("a library", distracted)
+    await asyncio.sleep(0)
+    await workers.stop()
+
+    assert missed == 3
 
 
 async def test_a_conflict_is_told_to_the_driver_and_healed(world):
