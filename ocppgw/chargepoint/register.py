@@ -127,7 +127,8 @@ class SessionRegister:
         if session is None or isinstance(entry.request, MeterValuesRequest):
             return ()
         flag = f"{entry.operation} was parked: {why}"
-        session.flags = (*session.flags, flag)
+        if flag not in session.flags:  # asked again, if the parking could not be stored
+            session.flags = (*session.flags, flag)
         flags = self.put(session, "flags", {"flags": list(session.flags)})
         if not isinstance(entry.request, StartTransactionRequest):
             return (flags,)
