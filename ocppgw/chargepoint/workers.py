@@ -11,6 +11,7 @@ from ocppgw.clock import Clock
 log = logging.getLogger(__name__)
 
 RESTART_DELAY = 5.0
+HEED = 1.0  # seconds until a worker that does not heed being cancelled is cancelled again
 
 
 class Workers:
@@ -25,10 +26,14 @@ class Workers:
         self._tasks[name] = asyncio.ensure_future(self._keep(name, work))
 
     async def stop(self) -> None:
-        """Cancels all, in the order they were started, each before the next."""
+        """Cancels all, in the order they were started, each before the next.
+
+        More than once where it takes that: libraries are known to lose a cancellation.
+        """
         for task in self._tasks.values():
-            task.cancel()
-            await asyncio.wait([task])
+            while not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=HEED)
         self._tasks.clear()
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:

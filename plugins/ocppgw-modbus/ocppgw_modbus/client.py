@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from pymodbus.client import AsyncModbusTcpClient
@@ -51,6 +52,18 @@ class DeviceSaysNo(Exception):
         self.code = code
 
 
+@asynccontextmanager
+async def _heeding_cancellation() -> AsyncIterator[None]:
+    """Raises the cancellation that pymodbus lost: it uses ``asyncio.wait_for``, which, before
+    Python 3.12, forgets one that comes together with the result."""
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    yield
+    if task.cancelling() > before:
+        raise asyncio.CancelledError
+
+
 class Client:
     """One connection: made once, used for one request at a time, closed once."""
 
@@ -76,7 +89,7 @@ class Client:
     async def connect(self) -> None:
         """Connects, or raises :class:`Lost` with the reason."""
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout(self._connect_timeout), _heeding_cancellation():
                 if await self._pymodbus.connect():
                     return
         except TimeoutError:
@@ -141,7 +154,7 @@ class Client:
         self._remark = None
         self._expected = lambda pdu: _objection(pdu, function, size)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout), _heeding_cancellation():
                 reply = await call()
         except TimeoutError:
             self._remark = self._remark or f"no answer within {self._timeout:g} s"
