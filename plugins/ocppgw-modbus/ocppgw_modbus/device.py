@@ -80,7 +80,7 @@ class Device:
         self._name = name
         self._connectors = connectors
         self._clock = clock
-        sense = Sense(name)
+        sense = Sense(name, clock)
         self._watch = Watch(bound, connectors, clock, sense)
         self._events = [
             EventHandshake(

@@ -60,6 +60,7 @@ class Poller:
         self.all_due()
         self._missing.clear()
         self._refused.clear()
+        self._faults.clear()
 
     def all_due(self) -> None:
         """The next poll is one of all groups."""
@@ -112,7 +113,8 @@ class Poller:
         self._refused.pop(block, None)
         self._missing.pop(block, None)
         self._faults.pop(block, None)
-        self._told.pop(block, None)
+        for told in [one for one in self._told if found.keys() >= set(one.points)]:
+            del self._told[told]
         return found
 
     async def _read_parts(self, group: str, block: Block, bus: Bus) -> dict[Point, list[int]]:

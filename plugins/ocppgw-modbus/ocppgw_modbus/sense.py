@@ -7,12 +7,18 @@ import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
+from ocppgw.clock import Clock
 from ocppgw_modbus.bound import BoundMeter, Point
 from ocppgw_modbus.codec import Nonsense, Value, decode, decode_each, raw_text
 
 log = logging.getLogger(__name__)
 
 LONGEST_TAG = 20  # OCPP's IdToken
+
+# More than any charging station delivers, and more than a coarse counter's step: an energy
+# counter that grows faster has lost its upper word, or shows another one's.
+FASTEST = 10e6  # W
+LEAP = 2e6  # Wh
 
 
 class Sense:
@@ -22,10 +28,11 @@ class Sense:
     fails in another way; never once a poll.
     """
 
-    def __init__(self, station: str) -> None:
+    def __init__(self, station: str, clock: Clock) -> None:
         self._station = station
+        self._clock = clock
         self._complaints: dict[Point, str] = {}
-        self._energy: dict[Point, float] = {}
+        self._energy: dict[Point, tuple[float, float]] = {}
 
     def value(
         self,
@@ -65,13 +72,19 @@ class Sense:
         return values
 
     def _check_energy(self, point: Point, value: float) -> None:
-        """A counter only ever grows; what fell stays out until it is back (or we restart)."""
-        last = self._energy.get(point)
+        """A counter only ever grows, and not by leaps; what does otherwise stays out until
+        it is back where it can be (or we restart)."""
+        now = self._clock.monotonic()
         if value < 0:
             raise Nonsense(f"an energy counter cannot be {value:g}")
-        if last is not None and value < last:
-            raise Nonsense(f"the energy counter fell from {last:g} to {value:g}")
-        self._energy[point] = value
+        if point in self._energy:
+            last, then = self._energy[point]
+            if value < last:
+                raise Nonsense(f"the energy counter fell from {last:g} to {value:g}")
+            if value - last > LEAP + FASTEST * (now - then) / 3600:
+                within = f"within {now - then:.0f} s"
+                raise Nonsense(f"the energy counter leapt from {last:g} to {value:g} {within}")
+        self._energy[point] = value, now
 
     def tag(self, point: Point, words: Sequence[int]) -> str | None:
         """A tag's text: 1 to 20 printable ASCII characters, or ``None`` after a complaint."""

@@ -745,6 +745,7 @@ async def test_a_device_that_refuses_everything_is_offline_and_told_once(
         line.before = lambda _: None
         await bench.pass_time(31)
         assert len(station.seen(Online)) == 2
+        assert len(caplog.records) <= 3, caplog.text
         line.log.clear()
         await bench.pass_time(0.25)
     # What it refused for a while only is not read in parts for ever.

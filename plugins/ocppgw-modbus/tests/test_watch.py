@@ -50,7 +50,8 @@ class Eyes:
 
     def __init__(self, connectors: int = 1) -> None:
         self.bound: BoundMap = parse_map(MAP, "watched.yaml")
-        self.watch = Watch(self.bound, connectors, FakeClock(), Sense("BOX"))
+        self.clock = FakeClock()
+        self.watch = Watch(self.bound, connectors, self.clock, Sense("BOX", self.clock))
         self.words: dict[Point, list[int]] = {}
         self.set(running=[1], model=[0x4D31, 0], number=[0, 77])
         self.set(1, state=[0], errors=[0], vendor=[7], energy=[0, 100], power=[0x4120, 0])
@@ -127,6 +128,24 @@ def test_a_status_number_that_is_not_in_the_map(
     (record,) = caplog.records
     assert said in record.message
     assert "BOX: connector 1 state (holding 100) reads" in record.message
+
+
+async def test_a_counter_that_leaps_is_kept_out_until_it_can_have_counted_so_far(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    eyes = Eyes()
+    eyes.look()
+    for _ in range(2):
+        eyes.set(1, energy=[1, 100])  # 6.5 MWh more
+        (reading,) = eyes.look()
+        assert isinstance(reading, Reading)
+        assert reading.energy_wh is None
+    assert len(caplog.records) == 1
+    assert "the energy counter leapt from 10000 to 6.5636e+06 within 0 s" in caplog.text
+    await eyes.clock.advance(3600)
+    (reading,) = eyes.look()
+    assert isinstance(reading, Reading)
+    assert reading.energy_wh == 6_563_600
 
 
 def test_a_counter_that_falls_is_kept_out_with_one_warning(
