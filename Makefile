@@ -13,7 +13,6 @@ TYPED := ocppgw $(foreach plugin,$(PLUGINS),$(plugin)/$(subst -,_,$(notdir $(plu
 METADATA := setup.cfg pyproject.toml $(addsuffix /setup.cfg,$(PLUGINS))
 # Tests that start processes; they run beside the others, on another processor.
 PROCESSES := $(wildcard tests/cli tests/crash tests/endtoend tests/plugins_wheel)
-BESIDE := .pytest_cache/processes.log
 
 .PHONY: help run test lint format bench docs coverage check clean
 
@@ -39,12 +38,7 @@ ifdef TESTS
 	$(BIN)/python -m coverage run -m pytest $(TESTS)
 else
 	@echo "Running all tests, several minutes: two processes, what the second one says comes last."
-	@mkdir -p $(dir $(BESIDE))
-	@$(BIN)/python -m coverage run -m pytest $(PROCESSES) >$(BESIDE) 2>&1 & beside=$$!; \
-	  trap 'kill $$beside 2>/dev/null' INT TERM; \
-	  $(BIN)/python -m coverage run -m pytest $(addprefix --ignore=,$(PROCESSES)); failed=$$?; \
-	  echo "Waiting for the tests that start processes: $(PROCESSES)"; \
-	  wait $$beside || failed=1; cat $(BESIDE); exit $$failed
+	@$(BIN)/python .ci/tests.py $(PROCESSES)
 	@echo "All tests passed; 'make coverage' shows what they reached."
 endif
 

@@ -2,14 +2,13 @@
 
 The order of a life: drivers are made and ports bound (nothing runs yet, so what is
 wrong ends the start with a sentence); then, on the reactor's first turn, storage is
-opened, the roles start and the listeners take requests. The end goes the other way:
-stop listening, finish what is in flight, stop services and pollers, flush the lanes,
-close storage.
+opened, the roles start and the listeners take requests. The end goes the other way, role
+by role: stop listening, finish what is in flight, stop pollers, flush the lanes, close
+storage. A charge box can so tell a central system of the same process what it has to.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from functools import partial
@@ -26,7 +25,7 @@ from ocppgw.chargepoint.box import ChargeBox
 from ocppgw.chargepoint.server import ChargePointServer
 from ocppgw.clock import Clock, SystemClock
 from ocppgw.config import LOCAL_STORE, Configuration, Settings
-from ocppgw.ending import Ending, Stop
+from ocppgw.ending import Ending
 from ocppgw.errors import UserError
 from ocppgw.net.base import HttpHandler, HttpRequest, HttpResponse
 from ocppgw.net.client import HttpClient
@@ -159,19 +158,20 @@ class Gateway:
 
     def _open(self, section: str) -> None:
         listener = self._listeners[section]
+        self._ending.push(section, partial(self._close, section))
         listener.open()
         log.info("%s listens at %s port %d", section, listener.address, listener.port)
 
+    async def _close(self, section: str) -> None:
+        await self._listeners.pop(section).stop(GRACE)
+
     async def stop(self) -> None:
         """Stops in order; may be called at any point of a start, and more than once."""
-        listeners, self._listeners = self._listeners, {}
-        doors: dict[str, Stop] = {
-            name: partial(each.stop, GRACE) for name, each in listeners.items()
-        }
         if self._control is not None:
-            doors["the control socket"] = self._control.stop
-        await asyncio.gather(*(self._ending.stop(*door) for door in doors.items()))
+            await self._ending.stop("the control socket", self._control.stop)
         await self._ending.run()
+        for section in tuple(self._listeners):  # those that were never opened
+            await self._ending.stop(section, partial(self._close, section))
 
     # Roles
 

@@ -40,7 +40,7 @@ def test_a_whole_session(configuration: Any, start: Any, tmp_path: Path) -> None
         connector.write_text("GUEST-1")
         start_line = r"connector 1 starts to charge with tag GUEST-1.*transaction (\d+), Accepted"
         transaction = gateway.says(start_line)[1]
-        gateway.says(r"connector 1 is (Occupied|Charging)")
+        gateway.says(r"connector 1:? is (Occupied|Charging)")
         connector.unlink()
         gateway.says(rf"transaction {transaction} stops at .* kWh charged")
 
@@ -84,7 +84,7 @@ def test_an_operator_starts_and_stops_a_session(
 
         assert send(*begin) == "RemoteStartTransaction: Accepted"
         transaction = gateway.says(r"starts to charge with tag GUEST-1.*transaction (\d+)")[1]
-        gateway.says(r"connector 1 is (Occupied|Charging)")
+        gateway.says(r"connector 1:? is (Occupied|Charging)")
         assert re.match(r"RemoteStartTransaction: Rejected: .*charging", send(*begin))
 
         stop = send("RemoteStopTransaction", f"transactionId={transaction}")
