@@ -160,20 +160,20 @@ async def test_a_request_that_is_cancelled_just_as_its_answer_comes() -> None:
     """Python 3.11's ``wait_for``, which pymodbus uses, forgets to be cancelled then."""
     asking: asyncio.Task[list[int]]
 
-    async with hostile(lambda r: framed(r, b"\x03\x04\0\1\0\2")) as port:
-        async with connected(port, 5) as client:
-            modbus = client._pymodbus.ctx
-            packet = modbus.trace_packet
+    two = b"\x03\x04\0\1\0\2"
+    async with hostile(lambda r: framed(r, two)) as port, connected(port, 5) as client:
+        modbus = client._pymodbus.ctx
+        packet = modbus.trace_packet
 
-            def cancelling(sending: bool, data: bytes) -> bytes:
-                if not sending:
-                    asking.cancel()
-                return packet(sending, data)
+        def cancelling(sending: bool, data: bytes) -> bytes:
+            if not sending:
+                asking.cancel()
+            return packet(sending, data)
 
-            modbus.trace_packet = cancelling
-            asking = asyncio.ensure_future(client.read(1, Read.HOLDING, 0, 2))
-            await asyncio.wait([asking])
-            assert asking.cancelled()
+        modbus.trace_packet = cancelling
+        asking = asyncio.ensure_future(client.read(1, Read.HOLDING, 0, 2))
+        await asyncio.wait([asking])
+        assert asking.cancelled()
 
 
 async def test_nobody_there() -> None:
