@@ -25,7 +25,7 @@ async def test_remote_start_and_stop_of_the_running_demo(tmp_path: Path) -> None
     demo = Program(*(*OCPPGW, "run", "demo.yaml"), cwd=tmp_path, console=tmp_path / "console.log")
     send = ("send", "--config", "demo.yaml", BOX)
     try:
-        await demo.says("connector 2:? is Available")
+        await demo.says("the station is accepted by the central system")
         started = await command(
             tmp_path, *send, "RemoteStartTransaction", "idTag=DEMO-TAG", "connectorId=2"
         )

@@ -39,12 +39,20 @@ class Plc:
 
     @classmethod
     async def start(
-        cls, folder: Path, described: Path, *, connectors: int, speed: float, port: int = 0
+        cls,
+        folder: Path,
+        described: Path,
+        *,
+        connectors: int,
+        speed: float,
+        port: int = 0,
+        energy: float = 100_000,
     ) -> Self:
         """Starts the process on that register map and waits until it listens."""
         program = Program(
             *(*OCPPGW, "simulate", "plc", str(described), "--port", str(port)),
-            *("--connectors", str(connectors), "--speed", str(speed), "--json", "--control"),
+            *("--connectors", str(connectors), "--speed", str(speed)),
+            *("--energy", str(energy), "--json", "--control"),
             cwd=folder,
             console=folder / "plc.log",
             stdin=True,
@@ -106,8 +114,11 @@ class Plc:
     async def charge(self, wh: int) -> None:
         """Waits until the meter of connector 1 has moved on by that much."""
         enough = await self.read("energy") + wh
-        while await self.read("energy") < enough:  # noqa: ASYNC110 - nothing signals it
-            await asyncio.sleep(0.02)
+
+        async def moved() -> bool:
+            return bool(await self.read("energy") >= enough)
+
+        await until(moved, lambda: f"the meter did not move on by {wh} Wh")
 
 
 async def until(

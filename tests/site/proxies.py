@@ -83,6 +83,8 @@ class Proxy(ABC):
         try:
             while True:
                 request = await self.read_frame(reader)
+                if await self.answered(request, writer):
+                    return
                 if not self._hand_on(Frame(True, request), upstream_writer):
                     return
                 reply = await self.read_frame(upstream_reader)
@@ -108,6 +110,10 @@ class Proxy(ABC):
         # A request handed on is carried out by the server all the same, and its reply
         # is read from it: the crash is the caller's, not the network's.
         return not point.before
+
+    async def answered(self, request: bytes, writer: asyncio.StreamWriter) -> bool:
+        """Whether the proxy itself has answered, and the connection is to end."""
+        return False
 
     @abstractmethod
     async def read_frame(self, reader: asyncio.StreamReader) -> bytes:

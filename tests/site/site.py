@@ -32,11 +32,12 @@ BOX_YAML = """
 charge_point_server: {{listen: "tcp:{port}:interface=127.0.0.1"}}
 charge_boxes:
   - identity: {box}
-    central_system: {{url: "http://127.0.0.1:{soap}/Ocpp/CentralSystemService"}}
+    central_system: {{url: "http://127.0.0.1:{soap}/Ocpp/CentralSystemService", deadline: 2}}
     state: "{state}"
     connectors: {connectors}
     sample_interval: 1
     boot_retry: 0.5
+    plc_grace: 1
     plc:
       {{driver: modbus, host: 127.0.0.1, port: {modbus}, map: {map}, reconnect_first: 0.1,
         reconnect_longest: 0.5, timeout: 1}}
