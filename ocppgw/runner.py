@@ -113,6 +113,9 @@ class Daemon(UnixApplicationRunner):
         return application
 
     def _formatChildException(self, exception: Exception) -> bytes:  # noqa: N802
+        # twistd does this only after it has told the parent, who may be looked at by then
+        self.removePID(self.config["pidfile"])
+        self.config["pidfile"] = ""
         return f"1 {exception}".encode()[:PIPE]
 
     def _waitForStart(self, readPipe: int) -> int:  # noqa: N802, N803
