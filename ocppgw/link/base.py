@@ -50,9 +50,10 @@ class PeerFault(PeerError):
 
 
 class BadReply(PeerError):
-    """The peer answered with something that is not the answer (Q25).
+    """Something came that is not the answer (Q25).
 
-    ``raw`` is the start of what came, for diagnosis.
+    ``raw`` is the start of it, for diagnosis. ``delivered`` is ``None`` where it looks
+    like somebody else's word: a login page, a redirection, a path that is not there.
     """
 
     delivered = True

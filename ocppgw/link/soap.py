@@ -160,10 +160,11 @@ class SoapPeer:
                     f"{url} answered HTTP {reply.status}, as a proxy does when the peer"
                     " behind it is away or overloaded"
                 ) from e
-            raise BadReply(
+            bad = BadReply(
                 f"{url} did not answer {operation.name}: {_what_came(reply, e)}",
                 raw=reply.body[:RAW_KEPT],
-            ) from e
+            )
+            raise _failed(bad, delivered=None if _somebody_between(reply) else True) from e
 
     def _exchange(
         self,
@@ -193,13 +194,27 @@ def _failed(error: PeerError, *, delivered: bool | None) -> PeerError:
     return error
 
 
+def _is_page(reply: HttpReply) -> bool:
+    return reply.body[:RAW_KEPT].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
+def _somebody_between(reply: HttpReply) -> bool:
+    """Whether this looks like a login page or a proxy's word, not like the peer's own.
+
+    The peer has not judged the message then. A page with a 5xx status may well be its
+    own: that is how application servers say that a message broke them.
+    """
+    if 300 <= reply.status < 400 or reply.status in (401, 403, 404, 407):
+        return True
+    return reply.status < 500 and _is_page(reply)
+
+
 def _what_came(reply: HttpReply, error: NotAnAnswer) -> str:
     """What a reply that is no answer looks like, and what that usually means."""
-    start = reply.body[:RAW_KEPT].lstrip().lower()
     status = f"HTTP {reply.status}"
-    if not start:
+    if not reply.body[:RAW_KEPT].strip():
         return f"{status} with an empty body; is that the address of an OCPP SOAP service?"
-    if start.startswith((b"<!doctype html", b"<html")):
+    if _is_page(reply):
         title = _TITLE.search(reply.body[:RAW_KEPT])
         named = (
             f" titled “{' '.join(title[1].decode('utf-8', 'replace').split())}”" if title else ""

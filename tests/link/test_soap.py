@@ -126,24 +126,28 @@ async def test_what_others_say_stays_on_a_line(bench):
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "headers", "says"),
+    ("body", "status", "headers", "says", "delivered"),
     [
-        (b"", 204, {}, "HTTP 204 with an empty body"),
-        (b"  \n", 200, {}, "HTTP 200 with an empty body"),
+        (b"", 204, {}, "HTTP 204 with an empty body", True),
+        (b"  \n", 200, {}, "HTTP 200 with an empty body", True),
         (
             b"\n<!DOCTYPE html><title> Sign in </title>",
             200,
             {},
             "HTTP 200 with an HTML page titled “Sign in”, not SOAP; a proxy or a login page",
+            None,
         ),
-        (b"<HTML><body>no", 401, {}, "HTTP 401 with an HTML page, not SOAP"),
-        (b"moved", 302, {"location": "http://y/"}, "a redirection to http://y/"),
-        (b"moved", 301, {}, "a redirection to nowhere"),
-        (b"no", 401, {}, "asks for an authentication"),
-        (b"what?", 200, {}, "HTTP 200; "),
+        (b"<HTML><body>no", 401, {}, "HTTP 401 with an HTML page, not SOAP", None),
+        (b"<html><title>Oops</title>", 500, {}, "an HTML page titled “Oops”, not SOAP", True),
+        (b"moved", 302, {"location": "http://y/"}, "a redirection to http://y/", None),
+        (b"moved", 301, {}, "a redirection to nowhere", None),
+        (b"no", 401, {}, "asks for an authentication", None),
+        (b"no such page", 404, {}, "HTTP 404; ", None),
+        (b"what?", 200, {}, "HTTP 200; ", True),
     ],
 )
-async def test_what_is_no_answer_is_named(bench, body, status, headers, says):
+async def test_what_is_no_answer_is_named(bench, body, status, headers, says, delivered):
+    """A login page or a proxy has not judged the message: only the peer's own word counts."""
     bench.reply(body, status, **headers)
 
     with pytest.raises(BadReply) as caught:
@@ -152,7 +156,7 @@ async def test_what_is_no_answer_is_named(bench, body, status, headers, says):
     assert str(caught.value).startswith("http://10.0.0.7:9000/Ocpp/ChargePointService did not")
     assert says in str(caught.value)
     assert caught.value.raw == body
-    assert caught.value.delivered is True
+    assert caught.value.delivered is delivered
 
 
 async def test_the_answer_to_something_else_is_no_answer(bench):
