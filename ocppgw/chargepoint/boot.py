@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from enum import Enum
 
 from ocppgw.chargepoint.line import CENTRAL_SYSTEM
@@ -63,6 +64,7 @@ class Boot:
         self._identity: Identity | None = None
         self._there = False
         self._again = False
+        self._untold = False
         self._settled_at = clock.monotonic()
         self._bell = Bell(clock)
         self._accepted = asyncio.Event()
@@ -97,8 +99,9 @@ class Boot:
             self._bell.ring()
 
     def plc_is_back(self) -> None:
-        """The driver reads the PLC."""
+        """The driver reads the PLC, which may have restarted unseen meanwhile."""
         self._there = True
+        self._untold = True
         self._bell.ring()
 
     def plc_is_away(self) -> None:
@@ -125,8 +128,7 @@ class Boot:
             if answer is None:
                 continue
             self._accept(answer)
-            await self._tell_plc(answer, accepted=True)
-            await self._wait_for_again(None)
+            await self._keep_told(answer)
 
     def _begin(self) -> None:
         self.state = BootState.WAITING_FOR_PLC
@@ -184,21 +186,36 @@ class Boot:
         )
         return interval
 
-    async def _tell_plc(self, answer: BootNotificationResponse, *, accepted: bool) -> None:
-        """Tells the PLC, an acceptance until it has taken it or has to boot again."""
-        if not self._driver.supports(AnswerBoot):
-            return
+    async def _keep_told(self, answer: BootNotificationResponse) -> None:
+        """Tells the PLC that it is accepted, each time it is there anew, until the next boot."""
+        received = self._clock.monotonic()
+        self._untold = True
         while not self._again:
-            time = answer.current_time or self._clock.now()
-            try:
-                deadline = self._settings.deadlines.answer
-                await self._driver.execute(AnswerBoot(accepted=accepted, time=time), deadline)
-                return
-            except PlcError as error:
-                log.warning("%s: the PLC was not told: %s", self._settings.identity, error)
-                if not accepted or isinstance(error, PlcRefused):
-                    return
-            await self._wait_for_again(ANSWER_RETRY)
+            self._bell.hush()
+            wait = None
+            if self._untold and self._there:
+                passed = timedelta(seconds=self._clock.monotonic() - received)
+                self._untold = False  # it may come back once more while it is told
+                if not await self._tell_plc(answer, passed, accepted=True):
+                    self._untold = True
+                    wait = ANSWER_RETRY
+            if not self._again:
+                await self._bell.wait(wait)
+
+    async def _tell_plc(
+        self, answer: BootNotificationResponse, passed: timedelta = timedelta(), *, accepted: bool
+    ) -> bool:
+        """Tells the PLC once, with the time as it is now; whether that is done with."""
+        if not self._driver.supports(AnswerBoot):
+            return True
+        time = self._clock.now() if answer.current_time is None else answer.current_time + passed
+        try:
+            deadline = self._settings.deadlines.answer
+            await self._driver.execute(AnswerBoot(accepted=accepted, time=time), deadline)
+        except PlcError as error:
+            log.warning("%s: the PLC was not told: %s", self._settings.identity, error)
+            return isinstance(error, PlcRefused)
+        return True
 
     async def _wait_for_again(self, seconds: float | None) -> None:
         """Returns after that many seconds, or sooner if the boot has to begin again."""

@@ -187,3 +187,19 @@ async def test_without_an_interval_in_the_answer_the_configured_one_holds(make_w
     await world.stop()
 
     assert len(beats) == 1
+
+
+async def test_a_plc_that_comes_back_is_told_again_that_it_is_accepted_and_the_time(world):
+    """It may have restarted unseen, and know neither; it is not asked to boot for that."""
+    await world.start()
+    await world.clock.advance(1)
+    world.plc.go_offline()
+    await world.clock.advance(30)
+    world.plc.come_online()
+    await world.clock.advance(2)
+    first, again = world.plc.boots
+    await world.stop()
+
+    assert len(boots(world)) == 1
+    assert again.accepted
+    assert 29 <= (again.time - first.time).total_seconds() <= 33
