@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ocppgw.testing.processes import free_port
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _START_CAP = 30.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,12 +91,6 @@ class Server:
                 self.stop()
                 raise RuntimeError(f"{self.name} does not answer on port {self.port}")
             time.sleep(0.002)
-
-
-def free_port() -> int:
-    """A port that nobody has at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def bare(kind: str, name: str) -> Server:

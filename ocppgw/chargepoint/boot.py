@@ -217,12 +217,12 @@ class Boot:
             return isinstance(error, PlcRefused)
         return True
 
-    async def _wait_for_again(self, seconds: float | None) -> None:
+    async def _wait_for_again(self, seconds: float) -> None:
         """Returns after that many seconds, or sooner if the boot has to begin again."""
-        until = None if seconds is None else self._clock.monotonic() + seconds
+        until = self._clock.monotonic() + seconds
         while not self._again:
-            left = None if until is None else until - self._clock.monotonic()
-            if left is not None and left <= 0:
+            left = until - self._clock.monotonic()
+            if left <= 0:
                 return
             self._bell.hush()
             await self._bell.wait(left)

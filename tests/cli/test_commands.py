@@ -16,6 +16,7 @@ import pytest
 
 from ocppgw.cli.run import LEVELS
 from ocppgw.config import LoggingSettings
+from ocppgw.testing.processes import free_port
 
 STORY = r"commands are taken at"
 
@@ -182,9 +183,7 @@ def test_an_unknown_command_is_refused(ocppgw: Any) -> None:
 def test_send_asks_the_running_gateway(
     started: Any, ocppgw: Any, file: Path, box_yaml: Any, tmp_path: Path
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     file.write_text(file.read_text().replace("tcp:0", f"tcp:{port}") + box_yaml(port))
     (tmp_path / "keys.json").write_text(json.dumps({"key": ["NumberOfConnectors"]}))
     with started("run", "gateway.yaml") as running:
@@ -254,9 +253,7 @@ def test_the_levels_of_the_command_are_those_of_the_file() -> None:
 def test_the_xml_of_every_message_is_shown_on_demand(
     started: Any, file: Path, box_yaml: Any, settings: str, options: tuple[str, ...]
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     text = file.read_text().replace("tcp:0", f"tcp:{port}") + box_yaml(port)
     file.write_text(text + settings)
     with started("run", *options, "gateway.yaml") as running:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from ocppgw.testing.processes import free_port
+
 DEMO_MAP = Path(__file__).resolve().parents[2] / "config" / "maps" / "demo-plc.yaml"
 GONE = 30.0  # seconds: more than ``ocppgw.ending`` gives everything together
 CAP = 60.0  # seconds that a start may take on a busy machine
@@ -67,9 +69,7 @@ class Life:
     def __init__(self, folder: Path, *, plc: str = SIMULATED, handler: str = "") -> None:
         folder.mkdir()
         self.folder = folder
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         text = CONFIG.replace("CENTRAL", str(self.port)).replace("PLC", plc)
         (folder / "gateway.yaml").write_text(text)
         paths = [str(folder), os.environ.get("PYTHONPATH", "")] if handler else []
