@@ -89,6 +89,8 @@ class ChargeBox:
             options=options,
             operations=rooms.operations,
             configuration=rooms.configuration,
+            tags=rooms.tags,
+            reservations=rooms.reservations,
             announce=self._announce,
         )
         self._dispatch = Dispatch(clock, observe, settings.handler_deadline)
@@ -126,6 +128,7 @@ class ChargeBox:
             ("metering", rooms.metering),
             ("sessions", rooms.sessions),
             ("availability", rooms.availability),
+            ("reservations", rooms.reservations),
             ("status", rooms.status),
             ("answers to the PLC", rooms.answers),
             ("the transaction lane", rooms.transactions),

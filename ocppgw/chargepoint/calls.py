@@ -11,7 +11,9 @@ import msgspec
 from ocppgw.chargepoint.boot import Boot
 from ocppgw.chargepoint.configuration import Configuration
 from ocppgw.chargepoint.operations import Operations
+from ocppgw.chargepoint.reservations import Reservations
 from ocppgw.chargepoint.settings import ChargeBoxSettings
+from ocppgw.chargepoint.tags import Tags
 from ocppgw.clock import Clock
 from ocppgw.link.base import Peer, Unreachable
 from ocppgw.ocpp.model import Request, Response
@@ -47,6 +49,8 @@ class BoxContext:
         options: OptionsOf,
         operations: Operations,
         configuration: Configuration,
+        tags: Tags,
+        reservations: Reservations,
         announce: Callable[[str, Request], Awaitable[None]],
     ) -> None:
         self.identity = settings.identity
@@ -56,6 +60,8 @@ class BoxContext:
         self.clock = clock
         self.operations = operations
         self.configuration = configuration
+        self.tags = tags
+        self.reservations = reservations
         self.announce = announce
         self._deadlines = settings.deadlines
         self._call_deadline = settings.central_system.deadline

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from datetime import datetime
 
+from ocppgw.chargepoint.keys import Keys
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.narrator import Narrator, connector
 from ocppgw.chargepoint.records import Session, whole_second
@@ -15,7 +16,7 @@ from ocppgw.chargepoint.settings import Checkpoints
 from ocppgw.clock import Clock
 from ocppgw.delivery import TransactionLane
 from ocppgw.delivery.policy import Bell
-from ocppgw.ocpp.enums import Measurand, ReadingContext
+from ocppgw.ocpp.enums import ReadingContext
 from ocppgw.ocpp.model import MeterValue, MeterValuesRequest, SampledValue
 from ocppgw.plc.base import Measured, Reading
 from ocppgw.storage.base import Document, StorageError
@@ -61,18 +62,16 @@ class Metering:
         clock: Clock,
         narrator: Narrator,
         *,
-        measurands: tuple[Measurand, ...],
+        keys: Callable[[], Keys],
         checkpoint: Checkpoints,
-        interval: Callable[[], float],
     ) -> None:
         self._ledger = ledger
         self._register = register
         self._lane = lane
         self._clock = clock
         self._narrator = narrator
-        self._measurands = measurands
+        self._keys = keys
         self._checkpoint = checkpoint
-        self._interval = interval
         self._readings: dict[int, tuple[float, Reading]] = {}
         self._paces: dict[str, _Pace] = {}
         self._bell = Bell(clock)
@@ -126,14 +125,14 @@ class Metering:
 
     def _due(self, pace: _Pace) -> float:
         saved_until = pace.saved + 60 * self._checkpoint.minutes
-        return min(pace.sample_due(self._interval()), saved_until)
+        return min(pace.sample_due(self._keys().sample_interval), saved_until)
 
     async def _attend(self, pace: _Pace) -> None:
         """Does what is due for one session."""
         now = self._clock.monotonic()
         session = pace.session
         reading = self._fresh(session.connector_id)
-        sampling = pace.sample_due(self._interval()) <= now
+        sampling = pace.sample_due(self._keys().sample_interval) <= now
         energy = None if reading is None else reading.energy_wh
         gained = 0 if energy is None else energy - session.checkpoint_wh
         saving = gained >= self._checkpoint.wh or pace.saved + 60 * self._checkpoint.minutes <= now
@@ -182,7 +181,7 @@ class Metering:
                 phase=measured.phase,
                 unit=measured.unit,
             )
-            for wanted in self._measurands
+            for wanted in self._keys().sampled_data
             for measured in reading.values
             if measured.measurand is wanted
         )

@@ -12,16 +12,20 @@ from ocppgw.chargepoint.configuration import Configuration
 from ocppgw.chargepoint.heartbeat import Heartbeat
 from ocppgw.chargepoint.ledger import Ledger
 from ocppgw.chargepoint.line import CENTRAL_SYSTEM, CentralLine
+from ocppgw.chargepoint.local_list import LocalList
 from ocppgw.chargepoint.metering import Metering
 from ocppgw.chargepoint.narrator import Narrator
 from ocppgw.chargepoint.operations import Operations
 from ocppgw.chargepoint.presence import Presence
 from ocppgw.chargepoint.records import Session
 from ocppgw.chargepoint.register import SessionRegister
+from ocppgw.chargepoint.reservations import Reservations
 from ocppgw.chargepoint.sessions import Sessions
 from ocppgw.chargepoint.settings import ChargeBoxSettings
 from ocppgw.chargepoint.station import BoxStation, EventLog
 from ocppgw.chargepoint.status import StatusBoard
+from ocppgw.chargepoint.tag_cache import TagCache
+from ocppgw.chargepoint.tags import Tags
 from ocppgw.clock import Clock
 from ocppgw.delivery import LatestLane, RetryPolicy, TransactionLane
 from ocppgw.delivery.policy import spread
@@ -51,13 +55,23 @@ class Rooms:
         self._jitter = jitter
         self.ledger = Ledger(settings.identity, storage)
         self.line = CentralLine(peer, narrator)
-        self.configuration = Configuration(settings, self.ledger)
+        self.configuration = Configuration(
+            settings.configuration,
+            self.ledger,
+            fixed={
+                "NumberOfConnectors": str(settings.connectors),
+                "LocalAuthListMaxLength": str(settings.local_list_length),
+                "SendLocalListMaxLength": str(settings.local_list_length),
+            },
+        )
         self.events = EventLog(self.ledger)
         self.answers = self._make_answers()
         self.register = SessionRegister(self.ledger, self.answers, narrator)
         self.transactions = self._make_transaction_lane()
         self.latest = self._make_latest_lane()
         self.availability = self._make_availability()
+        self.tags = self._make_tags()
+        self.reservations = self._make_reservations()
         self.status = self._make_status()
         self.sessions = self._make_sessions()
         self.metering = self._make_metering()
@@ -78,6 +92,9 @@ class Rooms:
         await self.latest.load()
         await self.register.load()
         await self.availability.load()
+        await self.tags.local_list.load()
+        await self.tags.cache.load()
+        await self.reservations.load()
         await self.sessions.load()
         await self.authorization.load()
 
@@ -119,8 +136,8 @@ class Rooms:
 
     def _policy(self) -> RetryPolicy:
         return RetryPolicy(
-            attempts=self._settings.transaction_attempts,
-            interval=self._settings.transaction_retry_interval,
+            attempts=self.configuration.keys.transaction_attempts,
+            interval=self.configuration.keys.transaction_retry_interval,
             deadline=self._settings.central_system.deadline,
         )
 
@@ -171,6 +188,26 @@ class Rooms:
             changed=lambda connector_id: self.status.refresh(connector_id),
         )
 
+    def _make_tags(self) -> Tags:
+        return Tags(
+            LocalList(self.ledger, longest=self._settings.local_list_length),
+            TagCache(self.ledger, longest=self._settings.cache_length),
+        )
+
+    def _make_reservations(self) -> Reservations:
+        return Reservations(
+            self.ledger,
+            self.register,
+            self._driver,
+            self._clock,
+            self._narrator,
+            connectors=self._settings.connectors,
+            deadline=self._settings.deadlines.command,
+            status_of=lambda connector_id: self.status.current(connector_id).status,
+            parent_of=self.tags.parent_of,
+            changed=lambda connector_id: self.status.refresh(connector_id),
+        )
+
     def _make_status(self) -> StatusBoard:
         return StatusBoard(
             self.ledger,
@@ -201,9 +238,8 @@ class Rooms:
             self.transactions,
             self._clock,
             self._narrator,
-            measurands=self._settings.measurands,
+            keys=lambda: self.configuration.keys,
             checkpoint=self._settings.checkpoint,
-            interval=self.configuration.sample_interval,
         )
 
     def _make_boot(self) -> Boot:
@@ -223,7 +259,7 @@ class Rooms:
             self._driver,
             self.line,
             self._clock,
-            interval=self.configuration.heartbeat_interval,
+            interval=lambda: self.configuration.keys.heartbeat_interval,
             deadline=self._settings.central_system.deadline,
             plc_deadline=self._settings.deadlines.answer,
         )

@@ -8,19 +8,12 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
 
-from ocppgw.ocpp.enums import Measurand
+from ocppgw.chargepoint.keys import Keys
 
 Seconds = Annotated[float, Meta(gt=0)]
 Text20 = Annotated[str, Meta(max_length=20)]
 Text25 = Annotated[str, Meta(max_length=25)]
 Text50 = Annotated[str, Meta(max_length=50)]
-
-O37_MEASURANDS = (
-    Measurand.ENERGY_ACTIVE_IMPORT_REGISTER,
-    Measurand.POWER_ACTIVE_IMPORT,
-    Measurand.VOLTAGE,
-    Measurand.CURRENT_IMPORT,
-)
 
 
 class CentralSystemLink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,27 +142,26 @@ class ChargeBoxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     boot_retry_longest: Annotated[
         Seconds, Meta(description="The longest such wait, in seconds.")
     ] = 300.0
-    heartbeat_interval: Annotated[
-        int, Meta(ge=1, description="Seconds between heartbeats when the boot answer names none.")
-    ] = 300
-    sample_interval: Annotated[
-        int,
+    configuration: Annotated[
+        Keys,
         Meta(
-            ge=0,
-            description="MeterValueSampleInterval until the central system changes it: seconds "
-            "between the meter values of a transaction, 0 for none.",
+            description="The configuration keys, by their OCPP names, until the central system "
+            "changes them."
         ),
-    ] = 60
-    measurands: Annotated[
-        tuple[Measurand, ...],
-        Meta(description="What is reported of the meter, as far as the PLC reads it."),
-    ] = O37_MEASURANDS
+    ] = field(default_factory=Keys)
     checkpoint: Annotated[
         Checkpoints, Meta(description="How often a running session's energy is saved.")
     ] = field(default_factory=Checkpoints)
     deadlines: Annotated[
         CommandDeadlines, Meta(description="How long the PLC has for a command.")
     ] = field(default_factory=CommandDeadlines)
+    local_list_length: Annotated[
+        int, Meta(ge=1, le=100_000, description="How many tags the local list may hold.")
+    ] = 10_000
+    cache_length: Annotated[
+        int,
+        Meta(ge=1, le=100_000, description="How many judged tags are remembered beside it."),
+    ] = 1_000
     plc_grace: Annotated[
         float,
         Meta(
@@ -192,15 +184,3 @@ class ChargeBoxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
             "report the stop; then the charge box stops the transaction itself."
         ),
     ] = 30.0
-    transaction_attempts: Annotated[
-        int,
-        Meta(
-            ge=1,
-            description="How often a transaction message is sent that the central system "
-            "answers with a fault; then it is parked.",
-        ),
-    ] = 3
-    transaction_retry_interval: Annotated[
-        Seconds,
-        Meta(description="Seconds until such a message is sent again, times the transmissions."),
-    ] = 60.0

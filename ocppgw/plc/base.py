@@ -239,6 +239,17 @@ class CancelReserve(Command, frozen=True, kw_only=True):
     reservation_id: int
 
 
+class Configure(Command, frozen=True, kw_only=True):
+    """A configuration key of the station, in force from now on (O-27).
+
+    ``value`` is its text as GetConfiguration reports it. :class:`PlcUnsupported` where
+    the device has no place for that key.
+    """
+
+    key: str
+    value: str
+
+
 class LimitCurrent(Command, frozen=True, kw_only=True):
     """The most a connector may draw, in amperes."""
 

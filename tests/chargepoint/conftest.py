@@ -207,8 +207,11 @@ class World:
                 "connectors": connectors,
                 "state": "box.db",
                 "plc": {"driver": "simulator"},
-                "sample_interval": 0,
                 **settings,
+                "configuration": {
+                    "MeterValueSampleInterval": 0,
+                    **settings.get("configuration", {}),
+                },
             },
             ChargeBoxSettings,
         )

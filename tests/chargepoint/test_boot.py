@@ -179,7 +179,7 @@ async def test_heartbeats_go_on_when_central_system_or_plc_do_not_answer(world):
 
 
 async def test_without_an_interval_in_the_answer_the_configured_one_holds(make_world):
-    world = make_world(heartbeat_interval=70)
+    world = make_world(configuration={"HeartBeatInterval": 70})
     world.central.interval = None
     await world.start()
     await world.clock.advance(71)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ocppgw.chargepoint.keys import Keys
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 from ocppgw.plc import AnswerStart, AnswerStop, AnswerTag
@@ -34,7 +35,7 @@ async def day(world):
 
 async def crashing_day(make_world, ends_at):
     """The day, with an end of the process after so many waits; ``None``: without one."""
-    world = make_world(sample_interval=20)
+    world = make_world(configuration={"MeterValueSampleInterval": 20})
     life = await world.start(ends_at)
     await day(world)
     ended = life.over
@@ -95,7 +96,7 @@ async def test_two_ends_in_a_row_neither(make_world):
     _, life, _ = await crashing_day(make_world, None)
     for first in range(0, life.waits, 9):
         for second in range(5, 60, 11):
-            world = make_world(sample_interval=20)
+            world = make_world(configuration={"MeterValueSampleInterval": 20})
             await world.start(first)
             await day(world)
             await world.kill()
@@ -149,7 +150,7 @@ async def test_a_stop_that_comes_while_the_start_is_unanswered_waits_its_turn(wo
 
 
 async def test_a_session_survives_a_restart_with_its_checkpoint(world):
-    world.settings = msgspec.structs.replace(world.settings, sample_interval=60)
+    world.settings = msgspec.structs.replace(world.settings, configuration=Keys(sample_interval=60))
     await world.start()
     world.plc.start(1, "TAG")
     await world.clock.advance(10)

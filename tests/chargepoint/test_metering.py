@@ -16,7 +16,7 @@ async def checkpoint(world):
 
 
 async def test_samples_keep_the_interval_from_the_start(make_world):
-    world = make_world(sample_interval=60)
+    world = make_world(configuration={"MeterValueSampleInterval": 60})
     await world.start()
     await world.clock.advance(17)
     world.plc.start(1, "TAG")
@@ -35,7 +35,7 @@ async def test_samples_keep_the_interval_from_the_start(make_world):
 
 
 async def test_a_sample_says_what_was_measured(make_world):
-    world = make_world(sample_interval=30)
+    world = make_world(configuration={"MeterValueSampleInterval": 30})
     await world.start()
     await world.clock.advance(1)
     world.plc.start(2, "TAG")
@@ -58,7 +58,9 @@ async def test_a_sample_says_what_was_measured(make_world):
 
 
 async def test_only_the_configured_measurands_are_reported(make_world):
-    world = make_world(sample_interval=30, measurands=["Voltage"])
+    world = make_world(
+        configuration={"MeterValueSampleInterval": 30, "MeterValuesSampledData": ["Voltage"]}
+    )
     await world.start()
     world.plc.start(1, "TAG")
     await world.clock.advance(35)
@@ -70,7 +72,7 @@ async def test_only_the_configured_measurands_are_reported(make_world):
 
 
 async def test_nothing_is_sampled_when_nothing_is_read(make_world):
-    world = make_world(sample_interval=30)
+    world = make_world(configuration={"MeterValueSampleInterval": 30})
     await world.start()
     world.plc.start(1, "TAG")
     await world.clock.advance(1)
@@ -83,7 +85,7 @@ async def test_nothing_is_sampled_when_nothing_is_read(make_world):
 
 
 async def test_samples_made_offline_follow_the_start_under_its_transaction(make_world):
-    world = make_world(sample_interval=60)
+    world = make_world(configuration={"MeterValueSampleInterval": 60})
     await world.start()
     await world.clock.advance(5)
     world.central.away = True
@@ -103,7 +105,7 @@ async def test_samples_made_offline_follow_the_start_under_its_transaction(make_
 
 
 async def test_a_refused_transaction_is_not_sampled(make_world):
-    world = make_world(sample_interval=10, refused_start_wait=100)
+    world = make_world(configuration={"MeterValueSampleInterval": 10}, refused_start_wait=100)
     world.central.tags["BAD"] = e.AuthorizationStatus.BLOCKED
     await world.start()
     world.plc.start(1, "BAD")
@@ -134,7 +136,7 @@ async def test_the_energy_is_saved_after_so_many_wh_and_so_many_minutes(make_wor
 
 
 async def test_a_change_of_the_interval_acts_at_once(make_world):
-    world = make_world(sample_interval=3600)
+    world = make_world(configuration={"MeterValueSampleInterval": 3600})
     await world.start()
     world.plc.start(1, "TAG")
     await world.clock.advance(100)
@@ -148,7 +150,7 @@ async def test_a_change_of_the_interval_acts_at_once(make_world):
 
 
 async def test_a_meter_that_falls_in_a_session_is_told_once(make_world):
-    world = make_world(sample_interval=60)
+    world = make_world(configuration={"MeterValueSampleInterval": 60})
     world.plc.connectors[1].energy_wh = 800
     await world.start()
     world.plc.start(1, "TAG")
@@ -164,7 +166,7 @@ async def test_a_meter_that_falls_in_a_session_is_told_once(make_world):
 
 
 async def test_a_reading_without_energy_is_sampled_and_saves_nothing(make_world):
-    world = make_world(sample_interval=20)
+    world = make_world(configuration={"MeterValueSampleInterval": 20})
     world.plc.reading = lambda number: Reading(
         connector_id=number,
         at=world.clock.now(),
@@ -182,7 +184,7 @@ async def test_a_reading_without_energy_is_sampled_and_saves_nothing(make_world)
 
 
 async def test_a_restart_keeps_the_pace_of_the_samples(make_world):
-    world = make_world(sample_interval=100)
+    world = make_world(configuration={"MeterValueSampleInterval": 100})
     await world.start()
     began = world.clock.now()
     world.plc.start(1, "TAG")

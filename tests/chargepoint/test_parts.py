@@ -70,7 +70,7 @@ def test_the_least_that_has_to_be_said():
 
     assert settings.connectors == 1
     assert settings.deadlines.remote_start == 15.0
-    assert [measurand.value for measurand in settings.measurands] == [
+    assert [measurand.value for measurand in settings.configuration.sampled_data] == [
         "Energy.Active.Import.Register",
         "Power.Active.Import",
         "Voltage",

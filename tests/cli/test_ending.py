@@ -36,7 +36,7 @@ charge_boxes:
     central_system: {url: "http://127.0.0.1:CENTRAL/Ocpp/CentralSystemService"}
     state: box.db
     connectors: 2
-    sample_interval: 1
+    configuration: {MeterValueSampleInterval: 1}
     plc: PLC
 control: {socket: control.sock}
 """

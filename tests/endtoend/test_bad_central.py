@@ -16,7 +16,7 @@ from tests.site.site import TAG, Site
 QUEUED = (b"startTransactionRequest", b"meterValuesRequest", b"stopTransactionRequest")
 
 # Often and at once: the central system is bad for a moment only.
-PATIENCE = "transaction_attempts: 40\ntransaction_retry_interval: 0.05"
+PATIENCE = {"TransactionMessageAttempts": 40, "TransactionMessageRetryInterval": 0.05}
 
 
 def http(status: str, kind: str, body: bytes, *, cut: int = 0) -> bytes:
@@ -84,7 +84,7 @@ class BadCentral(SoapProxy):
 async def test_what_a_bad_central_system_does_not_take_it_gets_when_it_is_well(
     tmp_path: Path,
 ) -> None:
-    async with Site(tmp_path, proxies=True, soap=BadCentral, box_keys=PATIENCE) as site:
+    async with Site(tmp_path, proxies=True, soap=BadCentral, configuration=PATIENCE) as site:
         central = site.soap
         assert isinstance(central, BadCentral)
         for number, (what, (reply, told)) in enumerate(MISCHIEF.items(), 1):

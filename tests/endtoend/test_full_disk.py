@@ -17,7 +17,7 @@ from tests.site.site import TAG, Site
 pytestmark = pytest.mark.slow
 
 SIZE = 4 << 20
-PATIENCE = "transaction_attempts: 1000\ntransaction_retry_interval: 0.05"
+PATIENCE = {"TransactionMessageAttempts": 1000, "TransactionMessageRetryInterval": 0.05}
 
 
 class Disk:
@@ -67,7 +67,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 async def test_under_the_central_system(tmp_path: Path, disk: Disk) -> None:
     store = disk.path / "central.db"
-    async with Site(tmp_path, central_store=store, box_keys=PATIENCE) as site:
+    async with Site(tmp_path, central_store=store, configuration=PATIENCE) as site:
         plc, box, central = site.plc, site.programs["box"], site.programs["central"]
         plc.do("arrive")
         plc.do("tag", id_tag=TAG)

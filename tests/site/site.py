@@ -6,8 +6,10 @@ Between them may stand proxies: PLC ⇄ ModbusProxy ⇄ charge box ⇄ SoapProxy
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,7 +37,7 @@ charge_boxes:
     central_system: {{url: "http://127.0.0.1:{soap}/Ocpp/CentralSystemService", deadline: 2}}
     state: "{state}"
     connectors: {connectors}
-    sample_interval: 1
+    configuration: {configuration}
     boot_retry: 0.5
     plc_grace: 1
     plc:
@@ -47,8 +49,8 @@ charge_boxes:
 class Site:
     """``async with``: starts everything, restarts what was killed, ends everything.
 
-    ``box_keys`` are further keys of the charge box, ``central_store`` and ``box_store``
-    where the two keep their data. With ``proxies`` the lines lead over :attr:`modbus`
+    ``box_keys`` are further keys of the charge box, ``configuration`` its OCPP keys,
+    ``central_store`` and ``box_store`` where the two keep their data. With ``proxies`` the lines lead over :attr:`modbus`
     and :attr:`soap`; ``soap`` may be one that does more than hand frames on.
     """
 
@@ -59,6 +61,7 @@ class Site:
         connectors: int = 1,
         speed: float = 4.0,
         box_keys: str = "",
+        configuration: Mapping[str, Any] | None = None,
         central_store: Path = Path("central.db"),
         box_store: Path = Path("box.db"),
         proxies: bool = False,
@@ -75,6 +78,7 @@ class Site:
         self._connectors = connectors
         self._speed = speed
         self._box_keys = "".join(f"    {line}\n" for line in box_keys.splitlines())
+        self._configuration = {"MeterValueSampleInterval": 1, **(configuration or {})}
         self._stores = {"central": central_store, "box": box_store}
         self._proxies: list[Proxy] = [self.soap, self.modbus] if proxies else []
 
@@ -117,6 +121,7 @@ class Site:
             soap=self.soap.port or self.central_port,
             modbus=self.modbus.port or self.plc.port,
             map=self.map,
+            configuration=json.dumps(self._configuration),
             more=self._box_keys,
         )
         (self.folder / "box.yaml").write_text(box)

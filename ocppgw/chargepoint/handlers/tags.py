@@ -1,0 +1,31 @@
+"""Answers to what fills and clears the station's own lists of tags."""
+
+from __future__ import annotations
+
+from ocppgw.chargepoint.calls import BoxContext
+from ocppgw.chargepoint.context import AnyChargePointHandler, ChargePointCall
+from ocppgw.ocpp import enums as e
+from ocppgw.ocpp import model as m
+
+
+def handlers(box: BoxContext) -> dict[type[m.Request], AnyChargePointHandler]:
+    """By request type."""
+    tags = box.tags
+
+    async def clear_cache(request: m.ClearCacheRequest, call: ChargePointCall) -> m.Response:
+        await tags.cache.clear()
+        return m.ClearCacheResponse(status=e.CommandStatus.ACCEPTED)
+
+    async def list_version(
+        request: m.GetLocalListVersionRequest, call: ChargePointCall
+    ) -> m.Response:
+        return m.GetLocalListVersionResponse(list_version=tags.local_list.version)
+
+    async def send_list(request: m.SendLocalListRequest, call: ChargePointCall) -> m.Response:
+        return m.SendLocalListResponse(status=await tags.local_list.update(request))
+
+    return {
+        m.ClearCacheRequest: clear_cache,
+        m.GetLocalListVersionRequest: list_version,
+        m.SendLocalListRequest: send_list,
+    }
