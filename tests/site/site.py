@@ -50,8 +50,9 @@ class Site:
     """``async with``: starts everything, restarts what was killed, ends everything.
 
     ``box_keys`` are further keys of the charge box, ``configuration`` its OCPP keys,
-    ``central_store`` and ``box_store`` where the two keep their data. With ``proxies`` the lines lead over :attr:`modbus`
-    and :attr:`soap`; ``soap`` may be one that does more than hand frames on.
+    ``central_store`` and ``box_store`` where the two keep their data. With ``proxies``
+    the lines lead over :attr:`modbus` and :attr:`soap`; ``soap`` may be one that does
+    more than hand frames on.
     """
 
     def __init__(
