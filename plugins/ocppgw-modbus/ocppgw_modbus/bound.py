@@ -79,6 +79,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     no_value: tuple[int | str, ...] | None
     phases: int
     poll: str
+    alone: bool = False
 
     def __hash__(self) -> int:
         return id(self)

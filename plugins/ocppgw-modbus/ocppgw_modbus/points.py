@@ -115,6 +115,7 @@ def _point(name: str, connector: int, register: RegisterSpec, spec: MapSpec) -> 
         no_value=None if register.no_value is None else tuple(register.no_value),
         phases=register.phases or 1,
         poll=register.poll or spec.defaults.poll,
+        alone=register.alone,
     )
 
 

@@ -113,6 +113,9 @@ class RegisterSpec(_Section, frozen=True, kw_only=True):
     ) = None
     poll: Annotated[str | None, Meta(description="Poll group, if not the default one.")] = None
     unit_id: UnitId | None = None
+    alone: Annotated[
+        bool, Meta(description="Read in a request of its own, never together with others.")
+    ] = False
     overlay: Annotated[
         bool, Meta(description="Says that it lies upon another register on purpose.")
     ] = False
