@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from ocppgw.storage.base import StorageError, StorageUnavailable
@@ -37,6 +39,15 @@ def failure(path: Path, error: Exception) -> StorageError:
     if name in _SENTENCES:
         return StorageUnavailable(f"{path}: {_SENTENCES[name]} ({error})")
     return StorageError(f"{path}: SQLite refused: {error}")
+
+
+@contextlib.contextmanager
+def in_sentences(path: Path) -> Iterator[None]:
+    """What SQLite or the file system refuses within, raised as :func:`failure` has it."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise failure(path, error) from error
 
 
 def _os_failure(path: Path, error: OSError) -> StorageError:

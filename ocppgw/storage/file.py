@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ocppgw.hooks import hookimpl
+from ocppgw.storage import replacing
 from ocppgw.storage.base import (
     Change,
     Collection,
@@ -23,10 +23,18 @@ from ocppgw.storage.base import (
     StorageBackend,
 )
 from ocppgw.storage.checks import whole_key
-from ocppgw.storage.failures import failure
+from ocppgw.storage.failures import failure, in_sentences
 from ocppgw.storage.group import GroupThread
 from ocppgw.storage.reader import Find, ReadSession, by_key, matching
-from ocppgw.storage.sqlite import FileLock, Table, connect, create_private, prepare, table_of
+from ocppgw.storage.sqlite import (
+    FileLock,
+    Table,
+    connect,
+    create_folders,
+    create_private,
+    prepare,
+    table_of,
+)
 from ocppgw.storage.values import packed_value
 from ocppgw.storage.writer import Step, WriteSession, commit_step, prune_some, reserve_numbers
 
@@ -159,25 +167,19 @@ def ocppgw_storage_backends() -> Sequence[StorageBackend]:
 
 
 def _open_writer(path: Path, tables: Iterable[Table]) -> WriteSession:
-    with _in_sentences(path), contextlib.ExitStack() as undo:
-        create_private(path)
+    with in_sentences(path), contextlib.ExitStack() as undo:
+        create_folders(path)
         undo.callback(FileLock(path).close)
+        replacing.finish(path)  # before a new file is made where an old one was moved away
+        create_private(path)
         db = undo.enter_context(contextlib.closing(connect(path)))
         prepare(db, path, tables)
         return WriteSession(db, partial(failure, path), undo.pop_all().close)
 
 
 def _open_reader(path: Path) -> ReadSession:
-    with _in_sentences(path), contextlib.ExitStack() as undo:
+    with in_sentences(path), contextlib.ExitStack() as undo:
         db = undo.enter_context(contextlib.closing(connect(path)))
         db.execute("PRAGMA query_only = ON")
         undo.pop_all()
         return ReadSession(db, partial(failure, path))
-
-
-@contextlib.contextmanager
-def _in_sentences(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        raise failure(path, error) from error

@@ -116,17 +116,30 @@ def _expression(path: str) -> str:
 # Opening
 
 
-def create_private(path: Path) -> None:
-    """Makes the file if need be, for its owner alone, and its folders likewise."""
+def create_folders(path: Path) -> None:
+    """Makes the folders of a file that are not there, for their owner alone."""
     missing = [folder for folder in path.parents if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def create_private(path: Path) -> None:
+    """Makes the file if need be, for its owner alone, and its folders likewise."""
+    create_folders(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    parent = os.open(path.parent, os.O_RDONLY)
+    flush(path.parent)  # or a power cut may take the file's name away
+
+
+def flush(path: Path) -> None:
+    """Brings a file, or the names in a folder, to the disk.
+
+    Never a database that is open: to close any descriptor of it frees SQLite's locks.
+    """
+    fd = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(parent)  # or a power cut may take the file's name away
+        os.fsync(fd)
     finally:
-        os.close(parent)
+        os.close(fd)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -140,7 +153,7 @@ def connect(path: Path) -> sqlite3.Connection:
 def prepare(db: sqlite3.Connection, path: Path, tables: Iterable[Table]) -> None:
     """Brings the file to this schema, with all those tables and their indexes; raises
     StorageError, and leaves the file as it is, if it is not ours or too new."""
-    version = _schema_version(db, path)
+    version = schema_version(db, path)
     (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StorageError(f"{path}: the file system cannot hold a WAL; use a local disk")
@@ -159,7 +172,8 @@ def prepare(db: sqlite3.Connection, path: Path, tables: Iterable[Table]) -> None
             db.execute("ROLLBACK")
 
 
-def _schema_version(db: sqlite3.Connection, path: Path) -> int:
+def schema_version(db: sqlite3.Connection, path: Path) -> int:
+    """The file's, 0 of an empty one; StorageError if it is not ours or too new."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (objects,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
