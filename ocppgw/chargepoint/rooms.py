@@ -103,7 +103,12 @@ class Rooms:
     def _wire(self) -> None:
         for nudge in (self.transactions.nudge, self.latest.nudge):
             self.line.when_back(nudge)
-        for nudge in (self.heartbeat.nudge, self.metering.interval_changed):
+        for nudge in (
+            self.heartbeat.nudge,
+            self.metering.interval_changed,
+            self.transactions.wake,
+            self.latest.wake,
+        ):
             self.configuration.when_changed(nudge)
         self.register.when_changed(self._session_changed)
 
@@ -159,7 +164,7 @@ class Rooms:
             clock=self._clock,
             peer=self.line,
             book=self.register,
-            policy=self._policy(),
+            policy=self._policy,
             changed=self._lane_says,
             settled=self.register.settled,
             jitter=self._jitter,
@@ -171,7 +176,7 @@ class Rooms:
             storage=self.ledger.storage,
             clock=self._clock,
             peer=self.line,
-            policy=self._policy(),
+            policy=self._policy,
             changed=self._lane_says,
             jitter=self._jitter,
         )

@@ -16,7 +16,9 @@ log = logging.getLogger(__name__)
 class Lane(ABC):
     """One charge box's way out for one kind of message.
 
-    Life: ``load`` after the start, then :meth:`run` in a task, cancelled at the end.
+    Life: ``load`` after the start, then :meth:`run` in a task, cancelled at the end. The
+    ``policy`` is asked anew each time, since its rules change with the configuration;
+    call :meth:`wake` then.
     """
 
     def __init__(
@@ -24,21 +26,25 @@ class Lane(ABC):
         *,
         box: str,
         clock: Clock,
-        policy: RetryPolicy,
+        policy: Callable[[], RetryPolicy],
         changed: Callable[[str], None],
         jitter: Callable[[], float],
     ) -> None:
         self._box = box
         self._clock = clock
-        self._policy = policy
+        self._policy_now = policy
         self._changed = changed
         self._backoff = Backoff(policy, jitter)
         self._bell = Bell(clock)
         self._open = False
         self._not_before = clock.monotonic()
 
+    @property
+    def _policy(self) -> RetryPolicy:
+        return self._policy_now()
+
     def wake(self) -> None:
-        """A message was committed."""
+        """A message was committed, or the rules changed."""
         self._bell.ring()
 
     def open(self) -> None:

@@ -25,7 +25,7 @@ class _Trials(msgspec.Struct):
     version: int
     refused: int = 0
     unanswered: int = 0
-    held_until: float = 0.0
+    refused_at: float = 0.0
 
 
 class LatestLane(Lane):
@@ -46,7 +46,7 @@ class LatestLane(Lane):
         storage: Storage,
         clock: Clock,
         peer: Peer,
-        policy: RetryPolicy,
+        policy: Callable[[], RetryPolicy],
         changed: Callable[[str], None],
         jitter: Callable[[], float] = spread,
     ) -> None:
@@ -112,7 +112,7 @@ class LatestLane(Lane):
             self._tell(f"{name} failed {trials.refused} times and was dropped: {error}")
             return True
         delay = self._policy.interval * trials.refused
-        trials.held_until = self._clock.monotonic() + delay
+        trials.refused_at = self._clock.monotonic()
         self._tell(f"{name} failed, sent again in {delay:.0f} s: {error}")
         return False
 
@@ -129,7 +129,10 @@ class LatestLane(Lane):
         return sorted(unsent, key=lambda d: int(d["version"]))
 
     def _due(self, document: Document) -> float:
-        return self._trials_of(document).held_until or self._not_before
+        trials = self._trials_of(document)
+        if not trials.refused:
+            return self._not_before
+        return trials.refused_at + self._policy.interval * trials.refused
 
     def _trials_of(self, document: Document) -> _Trials:
         name, version = document["name"], document["version"]

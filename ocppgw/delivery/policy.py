@@ -43,18 +43,18 @@ def spread() -> float:
 class Backoff:
     """Delays that double from ``first_delay`` to ``longest_delay`` until :meth:`reset`."""
 
-    def __init__(self, policy: RetryPolicy, jitter: Callable[[], float]) -> None:
+    def __init__(self, policy: Callable[[], RetryPolicy], jitter: Callable[[], float]) -> None:
         self._policy = policy
         self._jitter = jitter
-        self._delay = policy.first_delay
+        self._delay = policy().first_delay
 
     def next(self) -> float:
         delay = self._delay
-        self._delay = min(self._policy.longest_delay, 2 * delay)
+        self._delay = min(self._policy().longest_delay, 2 * delay)
         return delay * self._jitter()
 
     def reset(self) -> None:
-        self._delay = self._policy.first_delay
+        self._delay = self._policy().first_delay
 
 
 class Bell:

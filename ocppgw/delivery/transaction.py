@@ -48,6 +48,14 @@ class _Silence(msgspec.Struct):
     since: float = 0.0
 
 
+class _Held(msgspec.Struct):
+    """A message that was answered with a fault so many times, the last time then."""
+
+    sequence: int
+    attempts: int
+    since: float
+
+
 class TransactionLane(Lane):
     """Sends one charge box's transaction messages, one after another, oldest first.
 
@@ -70,7 +78,7 @@ class TransactionLane(Lane):
         clock: Clock,
         peer: Peer,
         book: SessionBook,
-        policy: RetryPolicy,
+        policy: Callable[[], RetryPolicy],
         changed: Callable[[str], None],
         settled: Callable[[Entry], None] = lambda _: None,
         jitter: Callable[[], float] = spread,
@@ -86,7 +94,7 @@ class TransactionLane(Lane):
         self._last: int | None = None
         self._waiting: dict[int, datetime] = {}
         self._cut_off = False
-        self._held: tuple[int, float] | None = None
+        self._held: _Held | None = None
         self._silence: _Silence | None = None
         self._others_heard = False
 
@@ -207,7 +215,7 @@ class TransactionLane(Lane):
             return
         await self._commit(self._queue.attempt(entry, attempts))
         delay = self._policy.interval * attempts
-        self._held = (entry.sequence, self._clock.monotonic() + delay)
+        self._held = _Held(entry.sequence, attempts, self._clock.monotonic())
         self._tell(f"{entry.operation} failed, sent again in {delay:.0f} s: {why}")
 
     async def _park(self, entry: Entry, attempts: int, why: str) -> None:
@@ -252,9 +260,10 @@ class TransactionLane(Lane):
 
     def _held_for(self, entry: Entry) -> float:
         """Seconds that a message answered with a fault has still to wait."""
-        if self._held is None or self._held[0] != entry.sequence:
+        held = self._held
+        if held is None or held.sequence != entry.sequence:
             return 0.0
-        return self._held[1] - self._clock.monotonic()
+        return held.since + self._policy.interval * held.attempts - self._clock.monotonic()
 
     def _settled(self, entry: Entry) -> None:
         """The head is done; whatever stood before it never came into the store."""

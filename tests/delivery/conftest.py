@@ -165,6 +165,7 @@ class World:
         self.clock = FakeClock()
         self.storage = MemoryStorage()
         self.peer = ScriptedPeer()
+        self.policy = POLICY
         self.told: list[str] = []
         self.settled: list[int] = []
 
@@ -181,7 +182,7 @@ class World:
             clock=self.clock,
             peer=self.peer,
             book=self.book,
-            policy=POLICY,
+            policy=lambda: self.policy,
             changed=self.told.append,
             settled=lambda entry: self.settled.append(entry.sequence),
             jitter=lambda: 1.0,
@@ -191,7 +192,7 @@ class World:
             storage=self.storage,
             clock=self.clock,
             peer=self.peer,
-            policy=POLICY,
+            policy=lambda: self.policy,
             changed=self.told.append,
             jitter=lambda: 1.0,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocppgw.delivery import LatestLane
+from ocppgw.delivery import LatestLane, RetryPolicy
 from ocppgw.link.base import Unsayable
 from ocppgw.ocpp.enums import ChargePointStatus as Status
 from ocppgw.storage import StorageUnavailable
@@ -115,6 +115,18 @@ async def test_a_refused_message_holds_up_no_other_and_is_dropped_at_last(world,
     ]
 
 
+async def test_other_rules_act_at_once_on_a_message_that_is_held(world, make):
+    await world.boot()
+    world.peer.script = [make.fault()]
+    async with world.running():
+        await put(world, "status.1", make.status(1, Status.AVAILABLE))
+        await world.clock.advance(20)
+        world.policy = RetryPolicy(interval=30.0)
+        world.latest.wake()
+        await world.clock.advance(10)
+    assert world.peer.sent == ["Status 1 Available"] * 2
+
+
 async def test_a_newer_message_does_not_wait_for_a_refused_one(world, make):
     await world.boot()
     world.peer.script = [make.fault()]
@@ -175,7 +187,7 @@ async def test_a_lane_is_loaded_before_it_is_used(world, make):
         storage=world.storage,
         clock=world.clock,
         peer=world.peer,
-        policy=world.latest._policy,
+        policy=lambda: world.policy,
         changed=world.told.append,
     )
     with pytest.raises(RuntimeError, match="loaded"):

@@ -30,7 +30,7 @@ async def test_entries_go_in_order_over_restarts(world, make, tmp_path):
             clock=world.clock,
             peer=world.peer,
             book=world.book,
-            policy=world.lane._policy,
+            policy=lambda: world.policy,
             changed=world.told.append,
         )
         await lane.load()

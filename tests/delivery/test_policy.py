@@ -9,14 +9,14 @@ from ocppgw.testing.clock import FakeClock, settle
 
 
 def test_delays_double_up_to_the_longest():
-    backoff = Backoff(RetryPolicy(first_delay=1, longest_delay=10), lambda: 1.0)
+    backoff = Backoff(lambda: RetryPolicy(first_delay=1, longest_delay=10), lambda: 1.0)
     assert [backoff.next() for _ in range(6)] == [1, 2, 4, 8, 10, 10]
     backoff.reset()
     assert backoff.next() == 1
 
 
 def test_jitter_spreads_the_delays():
-    backoff = Backoff(RetryPolicy(first_delay=10), lambda: 0.8)
+    backoff = Backoff(lambda: RetryPolicy(first_delay=10), lambda: 0.8)
     assert backoff.next() == 8
     factors = {spread() for _ in range(1000)}
     assert len(factors) > 900

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from ocppgw.delivery import RetryPolicy
 from ocppgw.delivery.queue import PAGE
 from ocppgw.link.base import NoEndpoint, PeerTimeout, Unsayable
 from ocppgw.ocpp import model as m
@@ -81,7 +82,7 @@ async def test_a_lane_is_loaded_before_it_is_used(world, make):
         clock=world.clock,
         peer=world.peer,
         book=world.book,
-        policy=world.lane._policy,
+        policy=lambda: world.policy,
         changed=world.told.append,
     )
     with pytest.raises(RuntimeError, match="loaded"):
@@ -150,6 +151,20 @@ async def test_new_messages_do_not_hurry_a_waiting_lane(world, make):
         assert world.peer.sent == ["Start 1"] * 2
         await world.clock.advance(2)
         assert world.peer.sent == ["Start 1"] * 3 + ["Values 150 of 1000"]
+
+
+async def test_other_rules_act_at_once_on_a_message_that_is_held(world, make):
+    await world.boot()
+    world.peer.script = [make.fault()] * 3
+    async with world.running():
+        await world.queue("A", make.start())
+        await world.clock.advance(20)
+        assert len(world.peer.sent) == 1
+        world.policy = RetryPolicy(attempts=2, interval=30.0)
+        world.lane.wake()
+        await world.clock.advance(10)
+        assert len(world.peer.sent) == 2
+    assert len(await world.lane.parked()) == 1
 
 
 # What alone is not answered
