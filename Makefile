@@ -12,7 +12,7 @@ RUN_PLUGINS := plugins/ocppgw-modbus
 TYPED := ocppgw $(foreach plugin,$(PLUGINS),$(plugin)/$(subst -,_,$(notdir $(plugin))))
 METADATA := setup.cfg pyproject.toml $(addsuffix /setup.cfg,$(PLUGINS))
 # Tests that start processes; they run beside the others, on another processor.
-PROCESSES := $(wildcard tests/cli tests/crash tests/endtoend tests/plugins_wheel)
+PROCESSES := $(wildcard tests/cli tests/crash tests/endtoend tests/foreign tests/plugins_wheel)
 
 .PHONY: help run test lint format bench docs coverage check clean
 
