@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ocppgw.hooks import hookimpl
-from ocppgw.storage import replacing
+from ocppgw.storage import replacing, upgrade
 from ocppgw.storage.base import (
     Change,
     Collection,
@@ -64,7 +64,7 @@ class FileStorage(Storage):
     def __init__(self, path: Path, collections: Iterable[Collection]) -> None:
         self._tables = {collection.name: table_of(collection) for collection in collections}
         self._writer: GroupThread[Step] = GroupThread(
-            f"{path.name} writer", partial(_open_writer, path, self._tables.values())
+            f"{path.name} writer", partial(open_writer, path, self._tables.values())
         )
         self._reader: GroupThread[Find] = GroupThread(
             f"{path.name} reader", partial(_open_reader, path)
@@ -166,13 +166,15 @@ def ocppgw_storage_backends() -> Sequence[StorageBackend]:
 # On the threads
 
 
-def _open_writer(path: Path, tables: Iterable[Table]) -> WriteSession:
+def open_writer(path: Path, tables: Iterable[Table]) -> WriteSession:
+    """Takes the file, ends what a killed restore began, upgrades it; StorageError."""
     with in_sentences(path), contextlib.ExitStack() as undo:
         create_folders(path)
         undo.callback(FileLock(path).close)
         replacing.finish(path)  # before a new file is made where an old one was moved away
         create_private(path)
         db = undo.enter_context(contextlib.closing(connect(path)))
+        upgrade.keep_before(db, path)
         prepare(db, path, tables)
         return WriteSession(db, partial(failure, path), undo.pop_all().close)
 
