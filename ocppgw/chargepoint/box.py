@@ -124,6 +124,7 @@ class ChargeBox:
         for name, room in (
             ("the boot", rooms.boot),
             ("authorization", rooms.authorization),
+            ("what is known of tags", rooms.tags),
             ("heartbeats", rooms.heartbeat),
             ("metering", rooms.metering),
             ("sessions", rooms.sessions),

@@ -16,12 +16,13 @@ class CentralLine:
     """A :class:`Peer` that tells when the central system falls silent and comes back.
 
     Who must not wait longer once it is back registers with :meth:`when_back`.
+    ``reached`` is whether the last call was answered, ``None`` before any was.
     """
 
     def __init__(self, peer: Peer, narrator: Narrator) -> None:
         self._peer = peer
         self._narrator = narrator
-        self._silent = False
+        self.reached: bool | None = None
         self._back: list[Callable[[], None]] = []
 
     def when_back(self, call: Callable[[], None]) -> None:
@@ -43,14 +44,14 @@ class CentralLine:
         return response
 
     def _answers(self) -> None:
-        if not self._silent:
+        before, self.reached = self.reached, True
+        if before is not False:
             return
-        self._silent = False
         self._narrator.say(CENTRAL_SYSTEM, "answers again")
         for call in self._back:
             call()
 
     def _does_not(self, error: PeerError) -> None:
-        if not self._silent:
-            self._silent = True
+        before, self.reached = self.reached, False
+        if before is not False:
             self._narrator.say(CENTRAL_SYSTEM, f"does not answer: {error}")

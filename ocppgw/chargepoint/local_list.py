@@ -2,26 +2,148 @@
 
 from __future__ import annotations
 
-from ocppgw.chargepoint.ledger import Ledger
-from ocppgw.ocpp.enums import UpdateStatus
-from ocppgw.ocpp.model import IdTagInfo, SendLocalListRequest
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from ocppgw.chargepoint.ledger import Ledger, Plan
+from ocppgw.chargepoint.records import LISTED_TAGS, LOCAL_LISTS
+from ocppgw.chargepoint.tag_store import TagStore, folded, lasting
+from ocppgw.clock import Clock
+from ocppgw.ocpp.enums import UpdateStatus, UpdateType
+from ocppgw.ocpp.model import AuthorizationData, IdTagInfo, SendLocalListRequest
+from ocppgw.storage.base import Put, StorageError
+
+log = logging.getLogger(__name__)
+
+
+class NotTaken(Exception):
+    """An update that the list cannot take; the message is one sentence."""
+
+    def __init__(self, status: UpdateStatus, why: str) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 class LocalList:
-    """What SendLocalList brought, tag by tag; tags compare without regard to case."""
+    """What SendLocalList brought, tag by tag; tags compare without regard to case.
 
-    def __init__(self, ledger: Ledger, *, longest: int) -> None:
+    An update is one commit and is taken whole or not at all. Only tags of which something
+    else is said are written: a nightly full list that brings nothing new costs next to
+    nothing. ``listed`` may add to that commit; it is given the tags of the update.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        *,
+        longest: int,
+        listed: Callable[[Plan, Iterable[str]], None],
+    ) -> None:
         self._ledger = ledger
         self._longest = longest
-        self.version = 0
+        self._listed = listed
+        self._tags = TagStore(ledger, clock, LISTED_TAGS)
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """The version that the last update gave the list; 0 says that it is empty."""
+        return self._version if len(self._tags) else 0
+
+    def __len__(self) -> int:
+        return len(self._tags)
 
     async def load(self) -> None:
         """Learns the list from the store."""
+        head = await self._ledger.storage.get(LOCAL_LISTS, (self._ledger.box,))
+        self._version = 0 if head is None else head["list_version"]
+        await self._tags.load()
 
     def get(self, id_tag: str) -> IdTagInfo | None:
         """What the list says of a tag, expired or not; ``None`` if it is not listed."""
-        return None
+        kept = self._tags.get(id_tag)
+        return None if kept is None else kept.info
 
     async def update(self, request: SendLocalListRequest) -> UpdateStatus:
-        """Takes a full or differential list, whole or not at all; durable when it returns."""
-        return UpdateStatus.NOT_SUPPORTED
+        """Takes a full or differential list, whole or not at all; durable when it returns.
+
+        A full list is always taken, whatever its version, a differential one only with a
+        higher version. The hash is not looked at: 1.5 does not say what it is made of.
+        """
+
+        async def prepare() -> Plan | None:
+            _check(request, self.version, self._longest)
+            return self._planned(request)
+
+        try:
+            await self._ledger.write(prepare)
+        except (NotTaken, StorageError) as error:
+            log.warning("%s: the local list stays as it is: %s", self._ledger.box, error)
+            return error.status if isinstance(error, NotTaken) else UpdateStatus.FAILED
+        return UpdateStatus.ACCEPTED
+
+    def _planned(self, request: SendLocalListRequest) -> Plan | None:
+        """The commit that makes the list what the update wants; ``None`` if it is that."""
+        sent = {folded(entry.id_tag): entry for entry in request.local_authorization_list}
+        here = {folded(tag.id_tag): tag.info for tag in self._tags}
+        said = {
+            name: lasting(entry.id_tag_info)
+            for name, entry in sent.items()
+            if entry.id_tag_info is not None
+        }
+        full = request.update_type is UpdateType.FULL
+        gone = [name for name in here if name not in said and (full or name in sent)]
+        new = {name: info for name, info in said.items() if here.get(name) != info}
+        size = len(here.keys() | said.keys()) - len(gone)
+        if size > self._longest:
+            why = f"it holds at most {self._longest} tags, with this update it would hold {size}"
+            raise NotTaken(UpdateStatus.FAILED, why)
+        if not new and not gone and request.list_version == self._version:
+            return None
+        plan = Plan()
+        self._tags.plan(plan, ((sent[name].id_tag, new[name]) for name in new), gone)
+        self._plan_version(plan, request.list_version)
+        self._listed(plan, sent)
+        return plan
+
+    def _plan_version(self, plan: Plan, version: int) -> None:
+        key, fields = (self._ledger.box,), {"list_version": version}
+        plan.changes.append(Put(LOCAL_LISTS, key, fields, version=self._ledger.number()))
+        plan.done.append(lambda: self._has_version(version))
+
+    def _has_version(self, version: int) -> None:
+        self._version = version
+
+
+def _check(request: SendLocalListRequest, version: int, longest: int) -> None:
+    """Raises :class:`NotTaken` for an update that a list of that version cannot take."""
+    kind, sent = request.update_type, request.local_authorization_list
+    if not isinstance(kind, UpdateType):
+        why = f"updateType must be Full or Differential, got {kind.value!r}"
+        raise NotTaken(UpdateStatus.NOT_SUPPORTED, why)
+    if request.list_version < 1:
+        why = f"listVersion must be 1 or more, got {request.list_version}"
+        raise NotTaken(UpdateStatus.FAILED, why)
+    if kind is UpdateType.DIFFERENTIAL and request.list_version <= version:
+        why = f"it has version {version}, a differential update must be of a higher one"
+        raise NotTaken(UpdateStatus.VERSION_MISMATCH, f"{why}, got {request.list_version}")
+    if len(sent) > longest:
+        why = f"an update names at most {longest} tags, got {len(sent)}"
+        raise NotTaken(UpdateStatus.FAILED, why)
+    _check_tags(sent, informed=kind is UpdateType.FULL)
+
+
+def _check_tags(sent: Sequence[AuthorizationData], *, informed: bool) -> None:
+    """``informed``: something must be said of each tag."""
+    seen: set[str] = set()
+    for entry in sent:
+        name = folded(entry.id_tag)
+        if not name:
+            raise NotTaken(UpdateStatus.FAILED, "an idTag of the update is empty")
+        if name in seen:
+            raise NotTaken(UpdateStatus.FAILED, f"the update names idTag {entry.id_tag} twice")
+        if informed and entry.id_tag_info is None:
+            why = f"a full list must say something of idTag {entry.id_tag}, got no idTagInfo"
+            raise NotTaken(UpdateStatus.FAILED, why)
+        seen.add(name)

@@ -21,8 +21,22 @@ SESSIONS = Collection(
 )
 AVAILABILITY = Collection("box_availability", ("box", "connector_id"))
 CONFIGURATION = Collection("box_configuration", ("box", "key"))
+LOCAL_LISTS = Collection("box_local_list", ("box",))
+LISTED_TAGS = Collection("box_listed_tags", ("box", "number", "place"))
+JUDGED_TAGS = Collection("box_judged_tags", ("box", "number", "place"))
 
-COLLECTIONS = (LAST_EVENTS, PLC_NOTES, TAGS, ANSWERS, SESSIONS, AVAILABILITY, CONFIGURATION)
+COLLECTIONS = (
+    LAST_EVENTS,
+    PLC_NOTES,
+    TAGS,
+    ANSWERS,
+    SESSIONS,
+    AVAILABILITY,
+    CONFIGURATION,
+    LOCAL_LISTS,
+    LISTED_TAGS,
+    JUDGED_TAGS,
+)
 
 
 def whole_second(moment: datetime) -> datetime:

@@ -14,12 +14,14 @@ from ocppgw.chargepoint.records import SESSIONS, Session, session_of
 from ocppgw.delivery import Entry
 from ocppgw.ocpp.enums import AuthorizationStatus
 from ocppgw.ocpp.model import (
+    IdTagInfo,
     MeterValuesRequest,
     Request,
     Response,
     StartTransactionRequest,
     StartTransactionResponse,
     StopTransactionRequest,
+    StopTransactionResponse,
 )
 from ocppgw.plc.base import AnswerStart
 from ocppgw.storage.base import Document, Projection, Put
@@ -35,10 +37,19 @@ class SessionRegister:
     It is the transaction lane's :class:`ocppgw.delivery.SessionBook`.
     """
 
-    def __init__(self, ledger: Ledger, answers: Answers, narrator: Narrator) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        answers: Answers,
+        narrator: Narrator,
+        *,
+        said: Callable[[str, IdTagInfo], None],
+    ) -> None:
+        """``said`` is told what the central system says of a tag."""
         self._ledger = ledger
         self._answers = answers
         self._narrator = narrator
+        self._said = said
         self._sessions: dict[str, Session] = {}
         self._running: dict[int, Session] = {}
         self._changed: list[Callable[[Session], None]] = []
@@ -110,6 +121,7 @@ class SessionRegister:
         return msgspec.structs.replace(request, transaction_id=transaction_id)
 
     def answered(self, entry: Entry, response: Response) -> Sequence[Projection]:
+        self._judged(entry.request, response)
         session = self._sessions.get(entry.session)
         if session is None:
             return ()
@@ -121,6 +133,15 @@ class SessionRegister:
             session.done = True
             return (self.put(session, "done", {"done": True}),)
         return ()
+
+    def _judged(self, request: Request, response: Response) -> None:
+        """Passes on what an answer says of the request's tag."""
+        if not isinstance(request, StartTransactionRequest | StopTransactionRequest):
+            return
+        if not isinstance(response, StartTransactionResponse | StopTransactionResponse):
+            return
+        if request.id_tag is not None and response.id_tag_info is not None:
+            self._said(request.id_tag, response.id_tag_info)
 
     def gave_up(self, entry: Entry, why: str) -> Sequence[Projection]:
         session = self._sessions.get(entry.session)

@@ -10,9 +10,9 @@ from ocppgw.chargepoint.availability import Availability
 from ocppgw.chargepoint.boot import Boot
 from ocppgw.chargepoint.configuration import Configuration
 from ocppgw.chargepoint.heartbeat import Heartbeat
+from ocppgw.chargepoint.judge import Judge
 from ocppgw.chargepoint.ledger import Ledger
 from ocppgw.chargepoint.line import CENTRAL_SYSTEM, CentralLine
-from ocppgw.chargepoint.local_list import LocalList
 from ocppgw.chargepoint.metering import Metering
 from ocppgw.chargepoint.narrator import Narrator
 from ocppgw.chargepoint.operations import Operations
@@ -24,7 +24,6 @@ from ocppgw.chargepoint.sessions import Sessions
 from ocppgw.chargepoint.settings import ChargeBoxSettings
 from ocppgw.chargepoint.station import BoxStation, EventLog
 from ocppgw.chargepoint.status import StatusBoard
-from ocppgw.chargepoint.tag_cache import TagCache
 from ocppgw.chargepoint.tags import Tags
 from ocppgw.clock import Clock
 from ocppgw.delivery import LatestLane, RetryPolicy, TransactionLane
@@ -66,11 +65,11 @@ class Rooms:
         )
         self.events = EventLog(self.ledger)
         self.answers = self._make_answers()
-        self.register = SessionRegister(self.ledger, self.answers, narrator)
+        self.tags = self._make_tags()
+        self.register = SessionRegister(self.ledger, self.answers, narrator, said=self.tags.said)
         self.transactions = self._make_transaction_lane()
         self.latest = self._make_latest_lane()
         self.availability = self._make_availability()
-        self.tags = self._make_tags()
         self.reservations = self._make_reservations()
         self.status = self._make_status()
         self.sessions = self._make_sessions()
@@ -92,8 +91,7 @@ class Rooms:
         await self.latest.load()
         await self.register.load()
         await self.availability.load()
-        await self.tags.local_list.load()
-        await self.tags.cache.load()
+        await self.tags.load()
         await self.reservations.load()
         await self.sessions.load()
         await self.authorization.load()
@@ -195,8 +193,11 @@ class Rooms:
 
     def _make_tags(self) -> Tags:
         return Tags(
-            LocalList(self.ledger, longest=self._settings.local_list_length),
-            TagCache(self.ledger, longest=self._settings.cache_length),
+            self.ledger,
+            self._clock,
+            keys=lambda: self.configuration.keys,
+            local_list_length=self._settings.local_list_length,
+            cache_length=self._settings.cache_length,
         )
 
     def _make_reservations(self) -> Reservations:
@@ -269,18 +270,28 @@ class Rooms:
             plc_deadline=self._settings.deadlines.answer,
         )
 
-    def _make_authorization(self) -> Authorization:
-        return Authorization(
-            self.ledger,
+    def _make_judge(self) -> Judge:
+        return Judge(
             self.register,
-            self.answers,
+            self.reservations,
+            self.tags,
             self.boot,
             self.line,
             self._clock,
-            self._narrator,
+            keys=lambda: self.configuration.keys,
+            in_service=self.availability.in_service,
             answer_age=self._settings.tag_answer_age,
             deadline=self._settings.central_system.deadline,
-            in_service=self.availability.in_service,
+        )
+
+    def _make_authorization(self) -> Authorization:
+        return Authorization(
+            self.ledger,
+            self.answers,
+            self._make_judge(),
+            self.tags,
+            self._clock,
+            self._narrator,
         )
 
     def _make_operations(self) -> Operations:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ocppgw.chargepoint.calls import BoxContext
 from ocppgw.chargepoint.context import AnyChargePointHandler, ChargePointCall
-from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 
 
@@ -13,8 +12,7 @@ def handlers(box: BoxContext) -> dict[type[m.Request], AnyChargePointHandler]:
     tags = box.tags
 
     async def clear_cache(request: m.ClearCacheRequest, call: ChargePointCall) -> m.Response:
-        await tags.cache.clear()
-        return m.ClearCacheResponse(status=e.CommandStatus.ACCEPTED)
+        return m.ClearCacheResponse(status=await tags.clear_cache())
 
     async def list_version(
         request: m.GetLocalListVersionRequest, call: ChargePointCall

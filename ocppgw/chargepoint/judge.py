@@ -1,0 +1,173 @@
+"""Who may charge: one source after the other is asked (O-32)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from ocppgw.chargepoint.boot import Boot, BootState
+from ocppgw.chargepoint.keys import Keys
+from ocppgw.chargepoint.line import CentralLine
+from ocppgw.chargepoint.records import Session
+from ocppgw.chargepoint.register import SessionRegister
+from ocppgw.chargepoint.reservations import Reservations
+from ocppgw.chargepoint.tag_store import same_tag
+from ocppgw.chargepoint.tags import KnownTag, Tags
+from ocppgw.clock import Clock
+from ocppgw.link.base import PeerError, Unsayable
+from ocppgw.ocpp.enums import AuthorizationStatus
+from ocppgw.ocpp.model import AuthorizeRequest, AuthorizeResponse, IdTagInfo
+
+# Seconds for a central system that did not answer the call before this one, where the
+# tag may charge without it: it may be back, but nobody is to stand there for long.
+SILENT_PATIENCE = 3.0
+# Seconds that are kept for the answer to the PLC, where the tag may charge without the
+# central system.
+RESERVE = 2.0
+SHORTEST_CALL = 0.1
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a tag may charge, and why, in words.
+
+    ``info`` is what the central system said of it, if it was asked.
+    """
+
+    accepted: bool
+    why: str
+    info: IdTagInfo | None = None
+
+
+class Judge:
+    """Judges tags in this order:
+
+    the age of the question, the connector's service, the session that runs there,
+    reservations, the local list, the cache (LocalPreAuthorize), the central system. If
+    that cannot be reached, the local list and the cache (LocalAuthorizeOffline), and for
+    a tag that nobody knows AllowOfflineTxForUnknownId. A fault is an answer: whoever the
+    central system cannot judge is refused.
+    """
+
+    def __init__(
+        self,
+        register: SessionRegister,
+        reservations: Reservations,
+        tags: Tags,
+        boot: Boot,
+        central: CentralLine,
+        clock: Clock,
+        *,
+        keys: Callable[[], Keys],
+        in_service: Callable[[int], bool],
+        answer_age: float,
+        deadline: float,
+    ) -> None:
+        self._register = register
+        self._reservations = reservations
+        self._tags = tags
+        self._boot = boot
+        self._central = central
+        self._clock = clock
+        self._keys = keys
+        self._in_service = in_service
+        self._answer_age = answer_age
+        self._deadline = deadline
+
+    async def judge(self, connector_id: int, id_tag: str, at: datetime) -> Verdict:
+        """The verdict on a tag presented there at that moment."""
+        age = (self._clock.now() - at).total_seconds()
+        left = self._answer_age - age
+        if left <= 0 or age < -self._answer_age:
+            return _refused(f"it was presented {abs(age):.0f} s ago")
+        if not id_tag.strip():
+            return _refused("it is empty")
+        if not self._in_service(connector_id):
+            return _refused("out of service")
+        running = self._register.on(connector_id)
+        if running is not None and (why := self._belongs_to(running, id_tag)):
+            return _accepted(why)
+        kept = self._reservations.refuses(connector_id, id_tag)
+        if kept is not None:
+            return _refused(kept)
+        return self._at_once(id_tag) or await self._ask(id_tag, left)
+
+    def _belongs_to(self, running: Session, id_tag: str) -> str | None:
+        """Why this tag may end that session, if that is known here."""
+        if same_tag(running.id_tag, id_tag):
+            return "it started the running session"
+        known, parent = self._tags.find(id_tag), self._tags.parent_of(running.id_tag)
+        if known is None or not known.valid or parent is None:
+            return None
+        if not same_tag(known.info.parent_id_tag or "", parent):
+            return None
+        return "it is of the same group as the tag of the running session"
+
+    def _at_once(self, id_tag: str) -> Verdict | None:
+        """The verdict that needs no central system, reached or not."""
+        known = self._tags.find(id_tag)
+        if known is None or not known.valid:
+            return None
+        if known.listed or self._keys().local_pre_authorize:
+            return _accepted(_source(known))
+        return None
+
+    async def _ask(self, id_tag: str, left: float) -> Verdict:
+        """Asks the central system, once it has accepted this box; ``left`` in seconds."""
+        until = self._clock.monotonic() + self._patience(id_tag, left)
+        if not await self._boot.accepted_within(until - self._clock.monotonic()):
+            if self._boot.state is BootState.REFUSED or self._central.reached:
+                return _refused("the central system has not accepted this charge box")
+            return self._alone(id_tag, "the central system does not answer")
+        try:
+            seconds = max(SHORTEST_CALL, until - self._clock.monotonic())
+            response = await self._central.call(AuthorizeRequest(id_tag=id_tag), seconds)
+        except PeerError as error:
+            why = f"no answer from the central system: {error}"
+            if error.delivered or isinstance(error, Unsayable):
+                return _refused(why)
+            return self._alone(id_tag, why)
+        assert isinstance(response, AuthorizeResponse)
+        info = response.id_tag_info
+        accepted = info.status is AuthorizationStatus.ACCEPTED
+        why = f"the central system says {info.status.value}"
+        return Verdict(accepted=accepted, why=why, info=info)
+
+    def _patience(self, id_tag: str, left: float) -> float:
+        """Seconds that the central system has, where so many are left for the answer."""
+        if not self._alone(id_tag).accepted:
+            return min(left, self._deadline)
+        seconds = min(max(SHORTEST_CALL, left - RESERVE), self._deadline)
+        return min(seconds, SILENT_PATIENCE) if self._central.reached is False else seconds
+
+    def _alone(self, id_tag: str, cut_off: str = "") -> Verdict:
+        """The verdict without the central system; ``cut_off`` says what is with that."""
+        keys, known = self._keys(), self._tags.find(id_tag)
+        if known is not None and not known.valid:
+            verdict = _refused(_source(known))
+        elif known is not None and keys.local_authorize_offline:
+            verdict = _accepted(_source(known))
+        elif keys.allow_offline_unknown:
+            verdict = _accepted("AllowOfflineTxForUnknownId is true")
+        elif known is not None:
+            verdict = _refused("LocalAuthorizeOffline is false")
+        else:
+            verdict = _refused("nothing is known of it here")
+        return msgspec.structs.replace(verdict, why=f"{cut_off}; {verdict.why}")
+
+
+def _accepted(why: str) -> Verdict:
+    return Verdict(accepted=True, why=why)
+
+
+def _refused(why: str) -> Verdict:
+    return Verdict(accepted=False, why=why)
+
+
+def _source(known: KnownTag) -> str:
+    """Who says what of a tag, in words."""
+    status = known.info.status
+    expired = status is AuthorizationStatus.ACCEPTED and not known.valid
+    word = AuthorizationStatus.EXPIRED.value if expired else status.value
+    return f"the local list says {word}" if known.listed else f"the cache says {word}"
