@@ -19,6 +19,8 @@ from ocppgw.central.settings import CentralSettings
 from ocppgw.chargepoint.settings import ChargeBoxSettings
 from ocppgw.net.settings import ClientLimits, ClientTls, HttpLimits
 from ocppgw.plugins import Plugins
+from ocppgw.storage.backup import StoreFile
+from ocppgw.storage.file import FileOptions
 from ocppgw.tree import Node, Problem, ProblemsError, near_miss
 from ocppgw.typed import INVALID, Reader
 
@@ -182,6 +184,19 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> tuple[Conf
     if problems:
         raise ProblemsError(str(path), _less_repeated(problems))
     return Configuration(path, root, settings), plugins
+
+
+def file_stores(configuration: Configuration) -> tuple[StoreFile, ...]:
+    """The stores that are files of this machine: ``central``, and ``box-`` of each box."""
+    settings, stores = configuration.settings, []
+    if settings.storage is not None and settings.storage.backend == LOCAL_STORE:
+        options = configuration.options(FileOptions, "storage", without=("backend",))
+        stores.append(StoreFile("central", options.path))
+    stores += [
+        StoreFile(f"box-{box.identity}", configuration.base / box.state)
+        for box in settings.charge_boxes
+    ]
+    return tuple(stores)
 
 
 def load_plugins(root: Node) -> Plugins:

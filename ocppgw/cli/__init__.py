@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import click
 
+from ocppgw.cli.backup import backup, restore
 from ocppgw.cli.check import check, plugins
+from ocppgw.cli.check_store import check_store
 from ocppgw.cli.run import daemon, run
 from ocppgw.cli.send import send
 from ocppgw.errors import UserError
@@ -72,7 +74,7 @@ def simulate() -> None:
     """Simulate devices; plugins bring them."""
 
 
-for command in (run, daemon, check, plugins, send, simulate):
+for command in (run, daemon, check, plugins, send, backup, restore, check_store, simulate):
     cli.add_command(command)
 
 

@@ -48,7 +48,7 @@ def send(
     The exit code is 0 when the station did it, 3 when it refused, 1 when there is no answer.
     """
     body = _body(fields, file)
-    client = ControlClient(_socket(config, socket))
+    client = ControlClient(control_socket(config, socket))
     path = f"/api/stations/{quote(identity, safe='')}/operations/{quote(operation, safe='')}"
     reply = client.call("POST", path, body)
     click.echo(_told(reply))
@@ -86,8 +86,8 @@ def _parsed(text: str, name: str) -> Any:
         raise UserError(f"{name}: not valid JSON: {error}") from error
 
 
-def _socket(config: Path | None, socket: Path | None) -> Path:
-    """The control socket to use."""
+def control_socket(config: Path | None, socket: Path | None) -> Path:
+    """The control socket to use; ``UserError`` if none is known."""
     if socket is not None:
         return socket
     if config is not None:

@@ -105,8 +105,9 @@ def read(archive: Path) -> Manifest:
     return manifest
 
 
-def put_back(archive: Path, name: str, path: Path) -> None:
-    """Makes the archive's store of that name the one at ``path``.
+def put_back(archive: Path, name: str, path: Path) -> Path | None:
+    """Makes the archive's store of that name the one at ``path``; gives where the old
+    one is now, if there was one.
 
     The store there must be closed; its lock is taken. The old file stays beside it.
     Killed at any moment, this leaves the old store or the new one, see
@@ -129,7 +130,19 @@ def put_back(archive: Path, name: str, path: Path) -> None:
             except BaseException:
                 new.unlink(missing_ok=True)
                 raise
-            replacing.replace(path)
+            return replacing.replace(path)
+
+
+@contextlib.contextmanager
+def locked(stores: Sequence[StoreFile]) -> Iterator[None]:
+    """Nobody else uses the stores, and no restore is half done; StorageError if one is used."""
+    with contextlib.ExitStack() as locks:
+        for store in stores:
+            with in_sentences(store.path):
+                create_folders(store.path)
+                locks.callback(FileLock(store.path).close)
+                replacing.finish(store.path)
+        yield
 
 
 # Writing

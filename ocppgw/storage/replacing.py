@@ -26,18 +26,25 @@ def making(path: Path) -> Path:
     return Path(f"{path}.restoring")
 
 
-def replace(path: Path) -> None:
-    """Puts the flushed, closed file at ``making(path)`` in the place of the store.
+def is_there(path: Path) -> bool:
+    """Whether there is a store at that path, or will be once a restore is finished."""
+    return path.exists() or _ready(path).exists()
+
+
+def replace(path: Path) -> Path | None:
+    """Puts the flushed, closed file at ``making(path)`` in the place of the store; gives
+    where the old one is now, if there was one.
 
     Needs the store's lock and the store closed. Raises OSError.
     """
     making(path).replace(_ready(path))
     flush(path.parent)
-    finish(path)
+    return finish(path)
 
 
-def finish(path: Path) -> None:
-    """Ends what a killed :func:`replace` left: the old file stands, or the new one does.
+def finish(path: Path) -> Path | None:
+    """Ends what a killed :func:`replace` left: the old file stands, or the new one does;
+    gives where the old one is now, if it was replaced.
 
     Needs the store's lock and the store closed. Raises OSError.
     """
@@ -46,7 +53,7 @@ def finish(path: Path) -> None:
         log.warning("%s: a restore that was cut off has changed nothing", path)
     ready = _ready(path)
     if not ready.exists():
-        return
+        return None
     # Of the file, not of now: to begin again is to go on with the same name.
     moment = datetime.fromtimestamp(ready.stat().st_mtime, UTC)
     old = Path(f"{path}.before-restore-{moment:%Y%m%dT%H%M%SZ}")
@@ -60,6 +67,7 @@ def finish(path: Path) -> None:
     ready.replace(path)
     flush(path.parent)
     log.info("%s: restored; what was there before is %s", path, old)
+    return old if old.exists() else None
 
 
 def _ready(path: Path) -> Path:

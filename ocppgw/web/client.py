@@ -14,14 +14,26 @@ TIMEOUT = 120.0  # seconds; the gateway has deadlines of its own, below that
 
 
 class ControlClient:
-    """Calls the gateway that listens at that socket."""
+    """Calls the gateway that listens at that socket, and waits ``timeout`` seconds for it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
         self._path = path
+        self._timeout = timeout
+
+    def is_there(self) -> bool:
+        """Whether a gateway listens at the socket; ``UserError`` if that is not ours to know."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(self._path))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+            except OSError as error:
+                raise UserError(f"{self._path}: {error.strerror or error}") from error
+        return True
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """The decoded answer; raises ``UserError`` with the sentence that came instead of one."""
-        connection = _UnixConnection(self._path)
+        connection = _UnixConnection(self._path, self._timeout)
         try:
             content = None if body is None else json.dumps(body).encode()
             connection.request(method, path, content, {"Content-Type": "application/json"})
@@ -53,8 +65,8 @@ class ControlClient:
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT)
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
