@@ -90,7 +90,6 @@ class ChargeBox:
             operations=rooms.operations,
             configuration=rooms.configuration,
             tags=rooms.tags,
-            reservations=rooms.reservations,
             announce=self._announce,
         )
         self._dispatch = Dispatch(clock, observe, settings.handler_deadline)
@@ -126,7 +125,9 @@ class ChargeBox:
             ("authorization", rooms.authorization),
             ("what is known of tags", rooms.tags),
             ("heartbeats", rooms.heartbeat),
-            ("metering", rooms.metering),
+            ("metering", rooms.meters.metering),
+            ("metering by the clock", rooms.meters.clocked),
+            ("configuration of the PLC", rooms.plc_keys),
             ("sessions", rooms.sessions),
             ("availability", rooms.availability),
             ("reservations", rooms.reservations),

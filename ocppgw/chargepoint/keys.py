@@ -7,6 +7,7 @@ makes the reference page.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Annotated, Any, get_args, get_origin
 
@@ -133,16 +134,21 @@ FIELDS = {info.encode_name: info for info in msgspec.structs.fields(Keys)}
 def parsed(name: str, text: str) -> Any:
     """The value that ChangeConfiguration's text means for the key of that name.
 
-    Lists are comma separated. Raises ValueError for what the key cannot be.
+    Lists are comma separated; a measurand named twice counts once. Case does not matter.
+    Raises ValueError for what the key cannot be.
     """
     kind = FIELDS[name].type
     bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     text = text.strip()
     plain: object = text
     if get_origin(bare) is tuple:
-        plain = [part.strip() for part in text.split(",") if part.strip()]
+        parts = [part.strip() for part in text.split(",")]
+        known = {measurand.value.casefold(): measurand.value for measurand in Measurand}
+        plain = list(dict.fromkeys(known.get(part.casefold(), part) for part in parts if part))
     elif bare is bool:
-        plain = {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+        plain = {"true": True, "1": True, "false": False, "0": False}.get(text.casefold(), text)
+    elif re.fullmatch(r"\+?[0-9]+", text):
+        plain = int(text)
     return msgspec.convert(plain, kind, strict=bare is bool)
 
 
@@ -155,5 +161,5 @@ def shown(value: object) -> str:
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.10g}"
     return str(value)

@@ -19,11 +19,13 @@ SESSIONS = Collection(
     retention_field="ended_at",
     retention=timedelta(days=400),
 )
+SAMPLES = Collection("box_samples", ("box", "session", "number"))
 AVAILABILITY = Collection("box_availability", ("box", "connector_id"))
 CONFIGURATION = Collection("box_configuration", ("box", "key"))
 LOCAL_LISTS = Collection("box_local_list", ("box",))
 LISTED_TAGS = Collection("box_listed_tags", ("box", "number", "place"))
 JUDGED_TAGS = Collection("box_judged_tags", ("box", "number", "place"))
+RESERVATIONS = Collection("box_reservations", ("box", "connector_id"))
 
 COLLECTIONS = (
     LAST_EVENTS,
@@ -31,11 +33,13 @@ COLLECTIONS = (
     TAGS,
     ANSWERS,
     SESSIONS,
+    SAMPLES,
     AVAILABILITY,
     CONFIGURATION,
     LOCAL_LISTS,
     LISTED_TAGS,
     JUDGED_TAGS,
+    RESERVATIONS,
 )
 
 

@@ -8,17 +8,21 @@ from ocppgw.chargepoint.answers import Answer, Answers
 from ocppgw.chargepoint.authorization import Authorization
 from ocppgw.chargepoint.availability import Availability
 from ocppgw.chargepoint.boot import Boot
-from ocppgw.chargepoint.configuration import Configuration
+from ocppgw.chargepoint.configuration import Configuration, fixed_keys
+from ocppgw.chargepoint.endings import Endings
 from ocppgw.chargepoint.heartbeat import Heartbeat
 from ocppgw.chargepoint.judge import Judge
 from ocppgw.chargepoint.ledger import Ledger
 from ocppgw.chargepoint.line import CENTRAL_SYSTEM, CentralLine
-from ocppgw.chargepoint.metering import Metering
+from ocppgw.chargepoint.meter_rooms import MeterRooms
 from ocppgw.chargepoint.narrator import Narrator
 from ocppgw.chargepoint.operations import Operations
+from ocppgw.chargepoint.plc_keys import PlcKeys
 from ocppgw.chargepoint.presence import Presence
 from ocppgw.chargepoint.records import Session
 from ocppgw.chargepoint.register import SessionRegister
+from ocppgw.chargepoint.reservation_book import ReservationBook
+from ocppgw.chargepoint.reservation_link import ReservationLink
 from ocppgw.chargepoint.reservations import Reservations
 from ocppgw.chargepoint.sessions import Sessions
 from ocppgw.chargepoint.settings import ChargeBoxSettings
@@ -57,11 +61,9 @@ class Rooms:
         self.configuration = Configuration(
             settings.configuration,
             self.ledger,
-            fixed={
-                "NumberOfConnectors": str(settings.connectors),
-                "LocalAuthListMaxLength": str(settings.local_list_length),
-                "SendLocalListMaxLength": str(settings.local_list_length),
-            },
+            fixed=fixed_keys(settings),
+            offered=lambda: self.meters.readings.offered,
+            hand_over=lambda name, text, keep: self.plc_keys.change(name, text, keep),
         )
         self.events = EventLog(self.ledger)
         self.answers = self._make_answers()
@@ -69,11 +71,12 @@ class Rooms:
         self.register = SessionRegister(self.ledger, self.answers, narrator, said=self.tags.said)
         self.transactions = self._make_transaction_lane()
         self.latest = self._make_latest_lane()
+        self.meters = self._make_meters()
+        self.plc_keys = self._make_plc_keys()
         self.availability = self._make_availability()
         self.reservations = self._make_reservations()
         self.status = self._make_status()
         self.sessions = self._make_sessions()
-        self.metering = self._make_metering()
         self.boot = self._make_boot()
         self.heartbeat = self._make_heartbeat()
         self.authorization = self._make_authorization()
@@ -90,6 +93,7 @@ class Rooms:
         await self.transactions.load()
         await self.latest.load()
         await self.register.load()
+        await self.meters.stop_data.load()
         await self.availability.load()
         await self.tags.load()
         await self.reservations.load()
@@ -103,7 +107,8 @@ class Rooms:
             self.line.when_back(nudge)
         for nudge in (
             self.heartbeat.nudge,
-            self.metering.interval_changed,
+            self.meters.keys_changed,
+            self.plc_keys.nudge,
             self.transactions.wake,
             self.latest.wake,
         ):
@@ -111,7 +116,7 @@ class Rooms:
         self.register.when_changed(self._session_changed)
 
     def _session_changed(self, session: Session) -> None:
-        self.metering.nudge()
+        self.meters.metering.nudge()
         self.availability.session_changed(session)
         self.operations.session_changed(session)
         self.status.refresh(session.connector_id)
@@ -201,15 +206,26 @@ class Rooms:
         )
 
     def _make_reservations(self) -> Reservations:
+        connectors = self._settings.connectors
+        book = ReservationBook(self.ledger, self._clock, connectors=connectors)
+        link = ReservationLink(
+            book,
+            self.ledger,
+            self._driver,
+            self._narrator,
+            connectors=connectors,
+            deadline=self._settings.deadlines.command,
+        )
         return Reservations(
             self.ledger,
             self.register,
-            self._driver,
+            book,
+            link,
             self._clock,
             self._narrator,
-            connectors=self._settings.connectors,
-            deadline=self._settings.deadlines.command,
-            status_of=lambda connector_id: self.status.current(connector_id).status,
+            connectors=connectors,
+            seen=lambda connector_id: self.status.but_for_reservations(connector_id),
+            plc_is_lost=lambda: self.status.plc_is_lost,
             parent_of=self.tags.parent_of,
             changed=lambda connector_id: self.status.refresh(connector_id),
         )
@@ -223,6 +239,8 @@ class Rooms:
             self._narrator,
             connectors=self._settings.connectors,
             in_service=self.availability.in_service,
+            is_reserved=lambda connector_id: self.reservations.on(connector_id) is not None,
+            changed=self.reservations.status_changed,
         )
 
     def _make_sessions(self) -> Sessions:
@@ -231,21 +249,44 @@ class Rooms:
             self.register,
             self.transactions,
             self.answers,
+            self.reservations,
+            self._make_endings(),
+            self.meters.stop_data,
             self._clock,
             self._narrator,
-            newest=lambda session: self.metering.newest(session),
             refused_start_wait=self._settings.refused_start_wait,
         )
 
-    def _make_metering(self) -> Metering:
-        return Metering(
+    def _make_endings(self) -> Endings:
+        return Endings(
             self.ledger,
             self.register,
             self.transactions,
+            self.meters.readings,
+            self.meters.stop_data,
+            self._narrator,
+        )
+
+    def _make_meters(self) -> MeterRooms:
+        return MeterRooms(
+            self._settings,
+            self.ledger,
+            self.register,
+            self.transactions,
+            self.latest,
             self._clock,
             self._narrator,
             keys=lambda: self.configuration.keys,
-            checkpoint=self._settings.checkpoint,
+        )
+
+    def _make_plc_keys(self) -> PlcKeys:
+        return PlcKeys(
+            self.ledger.box,
+            self._driver,
+            self._clock,
+            self._narrator,
+            text_of=self.configuration.text_of,
+            deadline=self._settings.deadlines.answer,
         )
 
     def _make_boot(self) -> Boot:
@@ -300,6 +341,7 @@ class Rooms:
             self.boot,
             self.status,
             self.availability,
+            self.reservations,
             self._driver,
             self._clock,
             self._narrator,
@@ -323,9 +365,11 @@ class Rooms:
             presence=self.presence,
             boot=self.boot,
             status=self.status,
-            metering=self.metering,
+            metering=self.meters.metering,
             authorization=self.authorization,
             sessions=self.sessions,
             availability=self.availability,
+            reservations=self.reservations,
+            plc_keys=self.plc_keys,
             answers=self.answers,
         )

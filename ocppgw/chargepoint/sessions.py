@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from datetime import datetime
 
 from ocppgw.chargepoint.answers import Answer, Answers
+from ocppgw.chargepoint.endings import Endings
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.narrator import Narrator, connector
 from ocppgw.chargepoint.records import Session, whole_second
-from ocppgw.chargepoint.register import NO_TRANSACTION, SessionRegister, answer_to_start
+from ocppgw.chargepoint.register import SessionRegister, answer_to_start
+from ocppgw.chargepoint.reservations import Reservations
+from ocppgw.chargepoint.stop_data import StopData
 from ocppgw.clock import Clock
 from ocppgw.delivery import TransactionLane
 from ocppgw.delivery.policy import Bell
 from ocppgw.ocpp.enums import Reason
-from ocppgw.ocpp.model import StartTransactionRequest, StopTransactionRequest
+from ocppgw.ocpp.model import StartTransactionRequest
 from ocppgw.plc.base import AnswerStart, AnswerStop, StartWanted, StopWanted
-from ocppgw.storage.base import Document, StorageError
+from ocppgw.storage.base import StorageError
 
 log = logging.getLogger(__name__)
-
-# The queue's name for what belongs to no session of ours.
-NO_SESSION = ""
 
 
 class Sessions:
@@ -34,20 +32,23 @@ class Sessions:
         register: SessionRegister,
         lane: TransactionLane,
         answers: Answers,
+        reservations: Reservations,
+        endings: Endings,
+        stop_data: StopData,
         clock: Clock,
         narrator: Narrator,
         *,
-        newest: Callable[[Session], tuple[int, datetime]],
         refused_start_wait: float,
     ) -> None:
-        """``newest`` gives the last energy (Wh) that is known of a session, and its time."""
         self._ledger = ledger
         self._register = register
         self._lane = lane
         self._answers = answers
+        self._reservations = reservations
+        self._endings = endings
+        self._stop_data = stop_data
         self._clock = clock
         self._narrator = narrator
-        self._newest = newest
         self._refused_start_wait = refused_start_wait
         self._refused: dict[str, float] = {}
         self._bell = Bell(clock)
@@ -67,7 +68,10 @@ class Sessions:
         before = self._register.on(event.connector_id)
         if before is not None:
             why = "the PLC began another session before it ended this"
-            self._plan_close(plan, before, why, most=event.meter_start_wh)
+            await self._endings.plan_close(plan, before, why, most=event.meter_start_wh)
+        # The PLC has begun it, so it is booked even where a connector was kept for another.
+        intruded = self._reservations.refuses(event.connector_id, event.id_tag)
+        reservation = self._reservations.usable_by(event.connector_id, event.id_tag)
         started_at = whole_second(event.at)
         session = Session(
             session=f"{event.connector_id}-{self._ledger.number()}",
@@ -78,17 +82,22 @@ class Sessions:
             meter_start=event.meter_start_wh,
             checkpoint_wh=event.meter_start_wh,
             checkpoint_at=started_at,
+            flags=() if intruded is None else (f"began although {intruded}",),
         )
         request = StartTransactionRequest(
             connector_id=event.connector_id,
             id_tag=event.id_tag,
             timestamp=started_at,
             meter_start=event.meter_start_wh,
+            reservation_id=None if reservation is None else reservation.reservation_id,
         )
+        if reservation is not None:
+            self._reservations.plan_use(plan, reservation)
         self._register.expect(session)
         plan.undo.append(lambda: self._register.forget(session))
         plan.changes.append(self._register.put(session, "start", session.fields()))
         plan.changes.append(self._lane.entry(session.session, request))
+        self._stop_data.plan_begin(plan, session)
         plan.done.append(lambda: self._began(session))
 
     async def plan_stop(self, plan: Plan, event: StopWanted) -> None:
@@ -96,9 +105,9 @@ class Sessions:
         session = self._register.on(event.connector_id)
         former = await self._former(event, session)
         if session is not None and former is None:
-            self._plan_end(plan, session, event)
+            await self._endings.plan_end(plan, session, event)
         elif former is None or former.meter_stop != event.meter_stop_wh:
-            self._plan_stray(plan, event)
+            self._endings.plan_stray(plan, event)
         self._plan_answer(plan, _booked(event))
 
     async def plan_answer_again(self, plan: Plan, event: StartWanted | StopWanted) -> None:
@@ -166,7 +175,7 @@ class Sessions:
                 return None
             plan = Plan()
             why = "its start was refused and the PLC reported no stop"
-            self._plan_close(plan, session, why, reason=Reason.DE_AUTHORIZED)
+            await self._endings.plan_close(plan, session, why, reason=Reason.DE_AUTHORIZED)
             return plan
 
         try:
@@ -174,74 +183,6 @@ class Sessions:
         except StorageError as error:
             log.warning("%s: a refused transaction stays open: %s", self._ledger.box, error)
             self._await_stop(session)
-
-    def _plan_end(self, plan: Plan, session: Session, event: StopWanted) -> None:
-        flags = []
-        known = session.transaction_id
-        if event.transaction_id not in {None, known}:
-            flags.append(f"the PLC ended it as transaction {event.transaction_id}")
-        if event.meter_stop_wh < session.meter_start:
-            flags.append(
-                f"meter stop {event.meter_stop_wh} Wh is below meter start {session.meter_start} Wh"
-            )
-        request = StopTransactionRequest(
-            transaction_id=NO_TRANSACTION if known is None else known,
-            id_tag=event.id_tag,
-            timestamp=whole_second(event.at),
-            meter_stop=event.meter_stop_wh,
-            reason=event.reason,
-        )
-        self._plan_stop_of(plan, session, request, flags)
-
-    def _plan_close(
-        self,
-        plan: Plan,
-        session: Session,
-        why: str,
-        *,
-        reason: Reason = Reason.OTHER,
-        most: int | None = None,
-    ) -> None:
-        """Ends a session whose stop was never reported, with what was read of it; a
-        reading above ``most`` is none of its own."""
-        energy, at = self._newest(session)
-        if most is not None and energy > most:
-            energy = max(most, session.checkpoint_wh)
-        known = session.transaction_id
-        request = StopTransactionRequest(
-            transaction_id=NO_TRANSACTION if known is None else known,
-            timestamp=at,
-            meter_stop=energy,
-            reason=reason,
-        )
-        self._plan_stop_of(plan, session, request, [f"stopped at its last reading: {why}"])
-
-    def _plan_stop_of(
-        self, plan: Plan, session: Session, request: StopTransactionRequest, flags: list[str]
-    ) -> None:
-        end: Document = {"ended_at": request.timestamp, "meter_stop": request.meter_stop}
-        plan.changes.append(self._register.put(session, "end", end))
-        all_flags = (*session.flags, *flags)
-        if flags:
-            marked = self._register.put(session, "flags", {"flags": list(all_flags)})
-            plan.changes.append(marked)
-        plan.changes.append(self._lane.entry(session.session, request))
-        plan.done.append(
-            lambda: self._ended(session, request.timestamp, request.meter_stop, all_flags)
-        )
-
-    def _plan_stray(self, plan: Plan, event: StopWanted) -> None:
-        """A stop without a session of ours is reported all the same."""
-        known = event.transaction_id
-        request = StopTransactionRequest(
-            transaction_id=NO_TRANSACTION if known is None else known,
-            id_tag=event.id_tag,
-            timestamp=whole_second(event.at),
-            meter_stop=event.meter_stop_wh,
-            reason=event.reason,
-        )
-        plan.changes.append(self._lane.entry(NO_SESSION, request))
-        plan.done.append(lambda: self._stray(event, request))
 
     # Once it is durable
 
@@ -252,33 +193,7 @@ class Sessions:
             connector(session.connector_id),
             f"session of {session.id_tag} began at {session.meter_start / 1000:.3f} kWh",
         )
-
-    def _ended(
-        self, session: Session, ended_at: datetime, meter_stop: int, flags: tuple[str, ...]
-    ) -> None:
-        new_flags = flags[len(session.flags) :]
-        session.ended_at = ended_at
-        session.meter_stop = meter_stop
-        session.flags = flags
-        self._register.ended(session)
-        self._lane.wake()
-        self._narrator.say(
-            connector(session.connector_id),
-            f"session of {session.id_tag} ended at {meter_stop / 1000:.3f} kWh, "
-            f"{(meter_stop - session.meter_start) / 1000:.3f} kWh charged",
-        )
-        for flag in new_flags:
-            log.warning("%s: %s: %s", self._ledger.box, session.subject, flag)
-            self._narrator.say(session.subject, flag)
-
-    def _stray(self, event: StopWanted, request: StopTransactionRequest) -> None:
-        self._lane.wake()
-        what = (
-            f"the PLC stopped at {event.meter_stop_wh} Wh a session that is not known; "
-            f"reported as transaction {request.transaction_id}"
-        )
-        log.warning("%s: connector %s: %s", self._ledger.box, event.connector_id, what)
-        self._narrator.say(connector(event.connector_id), what)
+        self._endings.tell_flags(session, session.flags)
 
 
 def _is_refusal(answer: Answer) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -73,6 +74,13 @@ class CommandDeadlines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Seconds,
         Meta(description="Seconds that a session has to end before an unlock or a soft reset."),
     ] = 10.0
+
+
+class SamplesFrom(Enum):
+    """What the samples of a transaction are counted from (O-35)."""
+
+    TRANSACTION = "transaction"
+    CLOCK = "clock"
 
 
 class Checkpoints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,6 +160,31 @@ class ChargeBoxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     checkpoint: Annotated[
         Checkpoints, Meta(description="How often a running session's energy is saved.")
     ] = field(default_factory=Checkpoints)
+    samples_from: Annotated[
+        SamplesFrom,
+        Meta(
+            description="Whether MeterValueSampleInterval counts from the start of each "
+            "transaction or from midnight UTC."
+        ),
+    ] = SamplesFrom.TRANSACTION
+    stop_data_limit: Annotated[
+        int,
+        Meta(
+            ge=10,
+            le=2000,
+            description="How many meter values StopTransaction brings along at most; of a longer "
+            "session those between its begin and its end are thinned out evenly.",
+        ),
+    ] = 500
+    idle_values_kept: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="How many meter values of a connector without a transaction are kept "
+            "while the central system cannot be reached; the oldest fall away.",
+        ),
+    ] = 48
     deadlines: Annotated[
         CommandDeadlines, Meta(description="How long the PLC has for a command.")
     ] = field(default_factory=CommandDeadlines)

@@ -10,8 +10,10 @@ from ocppgw.chargepoint.availability import Availability
 from ocppgw.chargepoint.boot import Boot
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.metering import Metering
+from ocppgw.chargepoint.plc_keys import PlcKeys
 from ocppgw.chargepoint.presence import Presence
 from ocppgw.chargepoint.records import LAST_EVENTS, PLC_NOTES
+from ocppgw.chargepoint.reservations import Reservations
 from ocppgw.chargepoint.sessions import Sessions
 from ocppgw.chargepoint.status import StatusBoard
 from ocppgw.plc.base import (
@@ -107,6 +109,8 @@ class BoxStation:
         authorization: Authorization,
         sessions: Sessions,
         availability: Availability,
+        reservations: Reservations,
+        plc_keys: PlcKeys,
         answers: Answers,
     ) -> None:
         self._ledger = ledger
@@ -118,6 +122,8 @@ class BoxStation:
         self._authorization = authorization
         self._sessions = sessions
         self._availability = availability
+        self._reservations = reservations
+        self._plc_keys = plc_keys
         self._answers = answers
         self._online = False
 
@@ -179,11 +185,14 @@ class BoxStation:
         self._boot.plc_is_back()
         self._presence.online()
         self._availability.plc_is_back()
+        self._reservations.plc_is_back()
+        self._plc_keys.plc_is_back()
         self._answers.nudge()
 
     def _went_offline(self, reason: str) -> None:
         self._online = False
         self._boot.plc_is_away()
+        self._plc_keys.plc_is_away()
         self._presence.offline(reason)
 
 

@@ -1,0 +1,75 @@
+"""What the meters showed last, how fresh that is, and what they can measure at all."""
+
+from __future__ import annotations
+
+import collections
+from datetime import datetime
+
+from ocppgw.chargepoint.records import Session, whole_second
+from ocppgw.clock import Clock
+from ocppgw.ocpp.enums import Measurand
+from ocppgw.plc.base import Reading
+
+# A reading older than this says nothing about now, unless the driver reads less often:
+# then so many of its own intervals.
+STALE_AFTER = 60.0
+STALE_INTERVALS = 3
+# So many intervals are looked at, and the shortest taken: an outage is no interval.
+INTERVALS = 3
+
+
+class _Newest:
+    """The last reading of one connector, and how often there is one."""
+
+    def __init__(self, reading: Reading, now: float) -> None:
+        self.reading = reading
+        self.seen = now
+        self._intervals: collections.deque[float] = collections.deque(maxlen=INTERVALS)
+
+    def replace(self, reading: Reading, now: float) -> None:
+        self._intervals.append(now - self.seen)
+        self.reading = reading
+        self.seen = now
+
+    @property
+    def stale_after(self) -> float:
+        return max(STALE_AFTER, STALE_INTERVALS * min(self._intervals, default=0.0))
+
+
+class Readings:
+    """The newest reading of each connector (0: the main meter), in memory only."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._newest: dict[int, _Newest] = {}
+        self._offered: set[Measurand] = set()
+
+    def saw(self, reading: Reading) -> None:
+        now = self._clock.monotonic()
+        known = self._newest.get(reading.connector_id)
+        if known is None:
+            self._newest[reading.connector_id] = _Newest(reading, now)
+        else:
+            known.replace(reading, now)
+        self._offered.update(measured.measurand for measured in reading.values)
+
+    @property
+    def offered(self) -> frozenset[Measurand]:
+        """Every measurand that some connector showed in this life of the process; empty
+        while nothing was read."""
+        return frozenset(self._offered)
+
+    def fresh(self, connector_id: int) -> Reading | None:
+        """The newest reading, if it still says something about now."""
+        known = self._newest.get(connector_id)
+        if known is None or self._clock.monotonic() - known.seen > known.stale_after:
+            return None
+        return known.reading
+
+    def last_energy(self, session: Session) -> tuple[int, datetime]:
+        """The last energy (Wh) that is known of a running session, and since when."""
+        known = self._newest.get(session.connector_id)
+        energy = None if known is None else known.reading.energy_wh
+        if known is None or energy is None or energy <= session.checkpoint_wh:
+            return session.checkpoint_wh, session.checkpoint_at
+        return energy, max(session.checkpoint_at, whole_second(known.reading.at))
