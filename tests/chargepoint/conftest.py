@@ -124,6 +124,7 @@ class ScriptedCentral:
         self.loses_answers = 0
         self.boot_answers: list[tuple[e.RegistrationStatus, int | None]] = []
         self.tags: dict[str, e.AuthorizationStatus] = {}
+        self.said: dict[str, m.IdTagInfo] = {}
         self.faults: collections.Counter[type[m.Request]] = collections.Counter()
         self.unsayable: set[type[m.Request]] = set()
         self.delay = 0.0
@@ -178,18 +179,22 @@ class ScriptedCentral:
             case m.HeartbeatRequest():
                 return m.HeartbeatResponse(current_time=self._clock.now())
             case m.AuthorizeRequest(id_tag=tag):
-                return m.AuthorizeResponse(id_tag_info=accepted(self._status(tag)))
+                return m.AuthorizeResponse(id_tag_info=self._info(tag))
             case m.StartTransactionRequest(id_tag=tag):
                 key = msgspec.json.encode(request)
                 number = self._ids.setdefault(key, 1001 + len(self._ids))
-                info = accepted(self._status(tag))
-                return m.StartTransactionResponse(transaction_id=number, id_tag_info=info)
+                return m.StartTransactionResponse(
+                    transaction_id=number, id_tag_info=self._info(tag)
+                )
+            case m.StopTransactionRequest(id_tag=tag) if tag in self.said:
+                return m.StopTransactionResponse(id_tag_info=self.said[tag])
             case _:
                 operation = by_request(Direction.TO_CENTRAL_SYSTEM, type(request))
                 return operation.response()
 
-    def _status(self, tag: str) -> e.AuthorizationStatus:
-        return self.tags.get(tag, e.AuthorizationStatus.ACCEPTED)
+    def _info(self, tag: str) -> m.IdTagInfo:
+        status = self.tags.get(tag, e.AuthorizationStatus.ACCEPTED)
+        return self.said.get(tag, accepted(status))
 
 
 class World:
