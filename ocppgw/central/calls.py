@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 import msgspec
 
+from ocppgw.central.command import PendingCommand
 from ocppgw.central.context import AuthorizeContext, Purpose
 from ocppgw.central.core import Core
 from ocppgw.central.station import Station
@@ -109,12 +110,14 @@ class HookContext:
         core: Core,
         options: Options,
         call: Callable[[str, Request, float], Awaitable[Response]],
+        call_later: Callable[[str, Request, timedelta], Awaitable[PendingCommand]],
     ) -> None:
         self.core = core
         self.storage = core.storage
         self.clock = core.clock
         self._options = options
         self._call = call
+        self._call_later = call_later
 
     def options(self, plugin: str, options_type: type[OptionsT]) -> OptionsT:
         """The plugin's section of the configuration."""
@@ -123,3 +126,7 @@ class HookContext:
     async def call(self, identity: str, request: Request, deadline: float) -> Response:
         """Sends a command to a station; raises ``ocppgw.link.PeerError`` if it fails."""
         return await self._call(identity, request, deadline)
+
+    async def call_later(self, identity: str, request: Request, keep: timedelta) -> PendingCommand:
+        """Sends a command, now or, until ``keep`` is over, after the station's next message."""
+        return await self._call_later(identity, request, keep)

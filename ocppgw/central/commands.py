@@ -18,6 +18,9 @@ from ocppgw.observe import Observed
 from ocppgw.ocpp.model import Request, Response
 from ocppgw.ocpp.operations import Direction
 
+DONE = frozenset({"Accepted", "Scheduled", "RebootRequired", "Unlocked"})
+"""The values of ``status`` that say so, of whatever operation."""
+
 ANONYMOUS = "http://www.w3.org/2005/08/addressing/anonymous"
 
 
@@ -55,7 +58,7 @@ class Commands:
 
     async def call(self, identity: str, request: Request, deadline: float) -> Response:
         """Sends a command; raises :class:`PeerError`, nothing else, if it fails."""
-        station = await self._station(identity)
+        station = await self.station(identity)
         peer = SoapPeer(
             self._http,
             identity=station.identity,
@@ -77,7 +80,8 @@ class Commands:
         self._note(station, None)
         return response
 
-    async def _station(self, identity: str) -> Station:
+    async def station(self, identity: str) -> Station:
+        """The station that may be sent commands; raises :class:`NoEndpoint` for others."""
         stations = self._core.stations
         station = await stations.load(stations.canonical(identity))
         if station is None:
@@ -137,6 +141,12 @@ class Commands:
             timer.cancel()
             await asyncio.gather(timer, return_exceptions=True)
         return report.result() if report.done() else None
+
+
+def accepted(response: Response) -> bool:
+    """Whether a station does, or will do, what it was told."""
+    status = getattr(response, "status", None)
+    return status is None or getattr(status, "value", None) in DONE
 
 
 def _missing_endpoint(identity: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from ocppgw.central.command import PendingCommand
 from ocppgw.clock import Clock
 from ocppgw.ocpp.model import IdTagInfo, Request, Response
 from ocppgw.ocpp.operations import Version
@@ -29,6 +30,14 @@ class CentralContext(Protocol):
 
     async def call(self, identity: str, request: Request, deadline: float) -> Response:
         """Sends a command to a station; raises ``ocppgw.link.PeerError`` if it fails."""
+
+    async def call_later(self, identity: str, request: Request, keep: timedelta) -> PendingCommand:
+        """Sends a command; if it certainly did not get through, it is stored and sent again
+        after the station's next message, until ``keep`` (at most 30 days) is over.
+
+        Gives what has become of it so far. Raises ``ocppgw.link.NoEndpoint`` for a station
+        that is not known or not accepted, ``ocppgw.errors.UserError`` if it cannot be kept.
+        """
 
 
 class Purpose(Enum):

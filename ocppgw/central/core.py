@@ -10,15 +10,19 @@ from typing import TypeAlias
 
 from ocppgw.central.context import AuthorizeContext
 from ocppgw.central.later import Later
+from ocppgw.central.running import RunningTransactions
 from ocppgw.central.seldom import Seldom
 from ocppgw.central.settings import CentralSettings
 from ocppgw.central.stations import Stations
+from ocppgw.central.stops import Stops
 from ocppgw.central.transactions import Transactions
 from ocppgw.central.users import Users
+from ocppgw.central.zombies import Zombies
 from ocppgw.clock import Clock
+from ocppgw.observe import Observed, StateChange
 from ocppgw.ocpp.enums import AuthorizationStatus
 from ocppgw.ocpp.model import IdTagInfo
-from ocppgw.storage.base import Storage, StorageError
+from ocppgw.storage.base import Document, Storage, StorageError
 
 LOG = logging.getLogger(__name__)
 
@@ -36,11 +40,13 @@ class Core:
         storage: Storage,
         clock: Clock,
         random: Callable[[int], bytes],
+        observe: Callable[[Observed], None] | None = None,
     ) -> None:
         self.settings = settings
         self.storage = storage
         self.clock = clock
         self.random = random
+        self._observe = observe
         self.seldom = Seldom(clock)
         self.authorizers: Sequence[tuple[str, Authorizer]] = ()
         self._token = random(8).hex()
@@ -50,7 +56,24 @@ class Core:
             settings, storage, clock, stamp=self.stamp, new_commit_id=self.new_commit_id
         )
         self.users = Users(settings, storage, clock, self.new_commit_id)
-        self.transactions = Transactions(settings, storage, new_commit_id=self.new_commit_id)
+        self.running = RunningTransactions(settings.max_connectors)
+        self.zombies = Zombies(
+            settings,
+            storage,
+            clock,
+            self.seldom,
+            self.running,
+            new_commit_id=self.new_commit_id,
+            closed=self._closed,
+        )
+        self.transactions = Transactions(
+            settings,
+            storage,
+            self.running,
+            new_commit_id=self.new_commit_id,
+            begun=self.zombies.begun,
+        )
+        self.stops = Stops(settings, storage, self.running, new_commit_id=self.new_commit_id)
         self.later = Later(storage, clock, self.stations.unwritten)
 
     def new_commit_id(self) -> str:
@@ -62,6 +85,36 @@ class Core:
         now = int(self.clock.now().timestamp() * 1000)
         self._last_stamp = max(now, self._last_stamp + 1)
         return self._last_stamp
+
+    def secret(self, secret: bytes) -> None:
+        """Sets what transaction ids are made from, before the first of them."""
+        self.transactions.secret = self.stops.secret = secret
+
+    def tell(self, identity: str, subject: str, what: str, *, echo: bool = False) -> None:
+        """Shows observers what became different at a station."""
+        if self._observe is not None:
+            self._observe(
+                StateChange(
+                    at=self.clock.now(),
+                    role="central",
+                    identity=identity,
+                    subject=subject,
+                    what=what,
+                    echo=echo,
+                )
+            )
+
+    async def _closed(self, transaction: Document) -> None:
+        """A transaction was closed by rule: its connector charges no longer."""
+        identity, place = transaction["chargeBoxIdentity"], transaction["connectorId"]
+        station = await self.stations.load(identity)
+        connector = station.connectors.get(place) if station is not None else None
+        charges = self.running.on_connector(identity, place) is not None
+        if station is not None and connector is not None and connector.charging and not charges:
+            self.later.add(station.meter_change(connector, self.stamp(), {"charging": False}))
+        number, meter = transaction["transactionId"], transaction["meterStop"]
+        what = f"closed by rule ({transaction['synthetic']}) at {meter} Wh, no stop came"
+        self.tell(identity, f"transaction {number}", what)
 
     async def authorize(self, id_tag: str, context: AuthorizeContext) -> IdTagInfo:
         """What the authorizers say, third-party ones first; Invalid if none knows the tag.

@@ -126,7 +126,7 @@ class BuiltIn:
             and context.purpose is Purpose.START
             and info is not None
             and info.status is AuthorizationStatus.ACCEPTED
-            and self._transactions.running.elsewhere(id_tag, context.identity, context.connector_id)
+            and self._core.running.elsewhere(id_tag, context.identity, context.connector_id)
         ):
             return IdTagInfo(
                 status=AuthorizationStatus.CONCURRENT_TX,
@@ -208,7 +208,7 @@ class BuiltIn:
         station = record(call)
         field = f"{what.lower()}Status"
         await call.commit(
-            station.set(field, self._core.stamp(), {field: state}),
+            station.set(field, self._core.stamp(), {field: state, f"{field}At": call.received_at}),
             notifications.progress(
                 f"{what}StatusNotification",
                 call.identity,
@@ -233,7 +233,7 @@ class BuiltIn:
         info = None
         if request.id_tag is not None:
             info = await call.authorize(request.id_tag, Purpose.STOP)
-        stopped = await self._transactions.stop(call, request)
+        stopped = await self._core.stops.stop(call, request)
         self._no_longer_charging(call, stopped)
         values = tuple(value for group in request.transaction_data for value in group.values)
         if values:
@@ -253,7 +253,7 @@ class BuiltIn:
     def _no_longer_charging(self, call: CentralCall, stopped: Document) -> None:
         place = stopped.get("connectorId", -1)
         connector = record(call).connectors.get(place)
-        running = self._transactions.running.on_connector(call.identity, place)
+        running = self._core.running.on_connector(call.identity, place)
         if connector is not None and connector.charging and running is None:
             call.later(
                 record(call).meter_change(connector, self._core.stamp(), {"charging": False})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from functools import reduce
 
 import msgspec
 
@@ -14,6 +16,37 @@ STOPPED = "stopped"
 UNSTARTED = "unstarted"
 
 
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """When a transaction began: by the station's clock, and by ours when we were told."""
+
+    said: datetime
+    received: datetime
+    believed: bool
+    meter: int
+    transaction_id: int
+
+    @classmethod
+    def of(cls, start: Document) -> Begun:
+        """The start of a stored transaction that has one."""
+        return cls(
+            said=start["timestamp"],
+            received=start["receivedAt"],
+            believed=not start.get("suspect"),
+            meter=start["meterStart"],
+            transaction_id=start["transactionId"],
+        )
+
+    def before(self, other: Begun) -> bool:
+        """Whether this one began earlier; by receipt where a clock cannot be believed.
+
+        Of two at the same moment one is the earlier for everybody who asks.
+        """
+        if self.believed and other.believed and self.said != other.said:
+            return self.said < other.said
+        mine = self.received, self.meter, self.transaction_id
+        return mine < (other.received, other.meter, other.transaction_id)
+
+
 class Running(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction that runs, as far as it is needed at hand."""
 
@@ -23,6 +56,12 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     id_tag_key: str
     authorized: bool
     started_at: datetime
+    begun: Begun
+
+
+def newest(starts: Iterable[Document]) -> Document:
+    """The transaction that began last."""
+    return reduce(lambda a, b: a if Begun.of(b).before(Begun.of(a)) else b, starts)
 
 
 class RunningTransactions:
@@ -42,6 +81,10 @@ class RunningTransactions:
         """The running transaction of that id, if it is remembered."""
         return self._by_id.get(number)
 
+    def numbers(self) -> frozenset[int]:
+        """The ids of those that are remembered."""
+        return frozenset(self._by_id)
+
     def on_connector(self, identity: str, connector_id: int) -> Running | None:
         """What a connector is charging for."""
         return self._by_place.get((identity, connector_id))
@@ -55,7 +98,7 @@ class RunningTransactions:
         )
 
     def remember(self, document: Document) -> None:
-        """Takes up a transaction if it runs."""
+        """Takes up a transaction if it runs and none that began later is at its connector."""
         connector_id = document.get("connectorId", -1)
         if document["state"] != ACTIVE or not 0 <= connector_id <= self._highest:
             return
@@ -66,10 +109,13 @@ class RunningTransactions:
             id_tag_key=document["idTag"].casefold(),
             authorized=document.get("authorization") == AuthorizationStatus.ACCEPTED.value,
             started_at=document["timestamp"],
+            begun=Begun.of(document),
         )
         place = (running.identity, connector_id)
         before = self._by_place.get(place)
         if before is not None:
+            if running.begun.before(before.begun):
+                return
             self._by_id.pop(before.transaction_id, None)
         self._by_place[place] = self._by_id[running.transaction_id] = running
 
@@ -80,3 +126,16 @@ class RunningTransactions:
             place = (running.identity, running.connector_id)
             if self._by_place.get(place) is running:
                 del self._by_place[place]
+
+    def refresh(self, stored: Iterable[Document], before: frozenset[int]) -> None:
+        """Brings the memory up to what other processes have stored.
+
+        ``before`` is :meth:`numbers` from before ``stored`` was read: what began or ended
+        here in between is newer than that.
+        """
+        active = {document["transactionId"]: document for document in stored}
+        for number in before - active.keys():
+            self.forget(number)
+        for number, document in active.items():
+            if number not in before:
+                self.remember(document)

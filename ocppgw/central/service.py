@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
-from ocppgw.central.admission import Admission, own_url
+from ocppgw.central.admission import Admission
 from ocppgw.central.calls import HookContext, Options, StationCall
 from ocppgw.central.chain import Chain
+from ocppgw.central.command import PendingCommand
 from ocppgw.central.commands import Commands
 from ocppgw.central.context import AnyCentralHandler
 from ocppgw.central.core import Authorizer, Core
 from ocppgw.central.ids import installation_secret
+from ocppgw.central.pending import Pending
+from ocppgw.central.rounds import Rounds
 from ocppgw.central.schema import COLLECTIONS
 from ocppgw.central.settings import CentralSettings
 from ocppgw.central.station import Registration
 from ocppgw.central.turns import TooManyWaitingError
 from ocppgw.central.users import Users
 from ocppgw.central.views import Views
+from ocppgw.central.visitors import not_a_call, plain
 from ocppgw.clock import Clock
 from ocppgw.link import trace
 from ocppgw.link.soap import Poster
 from ocppgw.net.base import HttpRequest, HttpResponse
 from ocppgw.observe import Exchange, Observed
-from ocppgw.ocpp import wsdl
 from ocppgw.ocpp.faults import Fault
 from ocppgw.ocpp.model import Request, Response
-from ocppgw.ocpp.operations import Direction, Version
+from ocppgw.ocpp.operations import Direction
 from ocppgw.ocpp.soap import Call, content_type, decode_call, encode_fault, encode_reply
 from ocppgw.storage.base import Document, Storage, StorageError
 
@@ -38,7 +40,8 @@ LOG = logging.getLogger(__name__)
 
 INTERNAL_ERROR = "InternalError"
 PRUNE_INTERVAL = 3600.0
-PLAIN = b"text/plain; charset=utf-8"
+SWEEP = 60.0  # seconds between looks for transactions without a stop
+LOOK = 10.0  # seconds between looks at the commands that wait
 _TO_US = Direction.TO_CENTRAL_SYSTEM
 
 
@@ -68,13 +71,14 @@ class CentralSystem:
         self._clock = clock
         self._observe = observe
         self._secret = secret
-        self._core = Core(settings, storage, clock, random)
+        self._core = Core(settings, storage, clock, random, observe)
         self._commands = Commands(self._core, http, observe, new_message_id)
         self._admission = Admission(self._core)
         self._chain = Chain({}, settings.handler_deadline, self._core.seldom)
         self._path = _folded(settings.path)
-        self._pruning: asyncio.Task[None] | None = None
-        self.context = HookContext(self._core, options, self.call)
+        self._rounds = Rounds(clock)
+        self.pending = Pending(self._core, self._commands)
+        self.context = HookContext(self._core, options, self.call, self.call_later)
         self.views = Views(self._core, self._commands)
 
     @property
@@ -97,29 +101,27 @@ class CentralSystem:
     async def start(self) -> None:
         """Takes up what the store holds; raises ``StorageError``."""
         core = self._core
-        core.transactions.secret = self._secret or await installation_secret(
-            core.storage, core.random, core.new_commit_id()
+        core.secret(
+            self._secret
+            or await installation_secret(core.storage, core.random, core.new_commit_id())
         )
         await core.transactions.load()
         core.later.start()
-        self._pruning = asyncio.ensure_future(self._prune())
+        rounds = self._rounds
+        rounds.begin(self._prune, PRUNE_INTERVAL, "old documents stay for now", first=0)
+        sweep, look = core.zombies.sweep, self.pending.look
+        rounds.begin(sweep, SWEEP, "transactions without a stop stay for now", first=SWEEP)
+        rounds.begin(look, LOOK, "commands wait on", first=0)
 
     async def stop(self) -> None:
         """Stores what waits to be stored. The listener has been drained before."""
-        if self._pruning is not None:
-            self._pruning.cancel()
-            await asyncio.gather(self._pruning, return_exceptions=True)
-            self._pruning = None
+        await self._rounds.stop()
+        await self.pending.stop()
         await self._core.later.stop()
 
     async def _prune(self) -> None:
-        """Removes, once an hour, what is older than its collection keeps."""
-        while True:
-            await self._clock.sleep(PRUNE_INTERVAL)
-            try:
-                await self._core.storage.prune(self._clock.now())
-            except StorageError as e:
-                LOG.warning("old documents stay for now, the store failed: %s", e)
+        """Removes what is older than its collection keeps."""
+        await self._core.storage.prune(self._clock.now())
 
     async def flush(self) -> None:
         """Stores now what would be stored within the next second."""
@@ -130,9 +132,9 @@ class CentralSystem:
     async def answer(self, http: HttpRequest) -> HttpResponse:
         """One request of a station, or of a person with a browser. Never raises."""
         if http.path != self.settings.path and _folded(http.path) != self._path:
-            return _plain(404, f"The central system's address here is {self.settings.path}")
+            return plain(404, f"The central system's address here is {self.settings.path}")
         if http.method != "POST" or not http.body:
-            return self._not_a_call(http)
+            return not_a_call(http, self.settings, self._core.seldom)
         if trace.wanted():
             trace.xml(f"from {http.remote_address}", http.body)
         try:
@@ -160,7 +162,7 @@ class CentralSystem:
             reply = _faulty(fault, call)
         except TooManyWaitingError:
             error = "too many calls of this station wait for their turn"
-            reply = _plain(503, "Come back later: " + error, (b"retry-after", b"10"))
+            reply = plain(503, "Come back later: " + error, (b"retry-after", b"10"))
         except StorageError as e:
             error = f"the store failed: {e}"
             if self._core.seldom("storage"):
@@ -173,6 +175,7 @@ class CentralSystem:
             reply = _faulty(Fault.internal_error(error), call)
         if self._observe is not None:
             self._observe(self._exchange(call, response, error, began))
+        self.pending.heard(self._core.stations.canonical(call.identity))
         return reply
 
     async def _serve(self, call: Call, http: HttpRequest) -> Response:
@@ -224,28 +227,6 @@ class CentralSystem:
             LOG.warning("a request of %s could not be read: %s", whose, fault)
         return _fault_reply(fault)
 
-    def _not_a_call(self, http: HttpRequest) -> HttpResponse:
-        """A browser or a WSDL reader, or a station that is set up wrongly (Q26, Q27)."""
-        upgrade = http.headers.get(b"upgrade", b"").lower() == b"websocket"
-        if upgrade or http.method == "POST":
-            what = "asks for a WebSocket" if upgrade else "posts nothing"
-            if self._core.seldom(f"not SOAP {http.remote_address}"):
-                LOG.warning(
-                    "%s %s at %s, which speaks SOAP: a station set to OCPP-J? Set it to SOAP",
-                    http.remote_address,
-                    what,
-                    self.settings.path,
-                )
-            return _plain(400, "This is OCPP over SOAP; set the station to SOAP.")
-        if http.method == "GET" and http.query.lower().startswith("wsdl"):
-            body = wsdl.render(
-                Version.V15, _TO_US, own_url(self.settings, http) or self.settings.path
-            )
-            return HttpResponse(content_type=b"text/xml; charset=utf-8", body=body)
-        return _plain(
-            405, "Stations POST here; GET with ?wsdl gives the WSDL.", (b"allow", b"GET, POST")
-        )
-
     # Operators command
 
     async def call(
@@ -255,6 +236,17 @@ class CentralSystem:
         return await self._commands.call(
             identity, request, deadline or self.settings.command_deadline
         )
+
+    async def call_later(
+        self, identity: str, request: Request, keep: timedelta, by: str | None = None
+    ) -> PendingCommand:
+        """Sends a command, now or, until ``keep`` is over, after the station's next message.
+
+        Gives what has become of it so far; :attr:`pending` has the rest. ``by`` is who asked
+        for it. Raises ``ocppgw.link.NoEndpoint`` for a station that is not known or not
+        accepted, and ``UserError`` if it cannot be kept.
+        """
+        return await self.pending.call(identity, request, keep, by)
 
     async def explanation(self, identity: str, since: datetime, wait: float) -> str | None:
         """What the station reported of itself since then, waited for ``wait`` seconds."""
@@ -275,12 +267,6 @@ class CentralSystem:
 
 def _folded(path: str) -> str:
     return path.rstrip("/").lower()
-
-
-def _plain(status: int, text: str, *headers: tuple[bytes, bytes]) -> HttpResponse:
-    return HttpResponse(
-        status=status, content_type=PLAIN, headers=headers, body=f"{text}\n".encode()
-    )
 
 
 def _faulty(fault: Fault, call: Call) -> HttpResponse:

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from ocppgw.central.retention import RetentionSettings
 from ocppgw.link.endpoint import Network, callback_url
 from ocppgw.net.settings import HttpLimits
 
@@ -219,10 +220,27 @@ class CentralSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             ge=1,
         ),
     ] = 1_000_000
+    close_after_available: Annotated[
+        int,
+        Meta(
+            description="A transaction whose stop never came is closed when its connector has"
+            " been reported Available for that many seconds; a stop that comes later replaces"
+            " that end. 0: never.",
+            ge=0,
+        ),
+    ] = 300
     command_deadline: Annotated[
         float,
         Meta(description="How long a command to a station may take, in seconds.", gt=0),
     ] = 30.0
+    max_pending: Annotated[
+        int,
+        Meta(
+            description="How many commands sent with `--later` may wait for one station.",
+            ge=1,
+            le=1000,
+        ),
+    ] = 32
     handler_deadline: Annotated[
         float,
         Meta(description="How long a plugin's handler or authorizer may take, in seconds.", gt=0),
@@ -257,6 +275,9 @@ class CentralSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             min_length=16,
         ),
     ] = None
+    retention: Annotated[
+        RetentionSettings, Meta(description="For how long what piles up is kept.")
+    ] = RetentionSettings()
     limits: Annotated[HttpLimits, Meta(description="Limits and time-outs of the listener.")] = (
         HttpLimits()
     )

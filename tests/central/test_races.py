@@ -91,7 +91,8 @@ async def test_a_stop_whose_id_turns_out_to_be_another_stations(make, tools):
 async def test_a_stop_for_which_no_id_is_free(make, tools, monkeypatch):
     """A coincidence of one in 2^31; the station tries again."""
     bench = await make()
-    monkeypatch.setattr("ocppgw.central.transactions.transaction_id", lambda *_: 7)
+    for module in ("transactions", "stops"):
+        monkeypatch.setattr(f"ocppgw.central.{module}.transaction_id", lambda *_: 7)
     await bench.call(tools.start())
 
     with pytest.raises(Fault) as caught:

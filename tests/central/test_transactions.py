@@ -278,7 +278,7 @@ async def test_a_stop_before_its_start_is_joined(make, tools):
     bench = await make()
     number = (await bench.call(tools.start())).transaction_id
     empty = await make()
-    empty.central._core.transactions.secret = bench.central._core.transactions.secret
+    empty.central._core.secret(bench.central._core.stops.secret)
 
     await empty.call(tools.stop(number))
     [unstarted] = await empty.all(TRANSACTION)
@@ -361,7 +361,7 @@ async def test_hostile_connector_numbers_fill_no_memory(make, tools, connector):
 
     [document] = await bench.all(TRANSACTION)
     assert document["energy"] == 4000
-    assert bench.central._core.transactions.running._by_place == {}
+    assert bench.central._core.running._by_place == {}
     [station] = await bench.central.stations()
     assert [c["id"] for c in station["connectors"]] == [1]
     await bench.central.stop()

@@ -1,0 +1,259 @@
+"""Commands that wait for their station: behind NAT, or with a modem that sleeps (Q3).
+
+Such a command is stored before it is sent for the first time. Where it certainly did not get
+through, it waits, and is sent again after the station's next message has been answered: in
+the order of acceptance, one at a time a station, until its time of life is over. It is sent
+at most once for certain: a guard takes it from ``waiting`` to ``sending`` before it goes out.
+What is found ``sending`` long after any answer could come was cut off, by a crash, say; it
+becomes ``unknown`` and is never sent again by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+from ocppgw.central.command import CommandState, PendingCommand
+from ocppgw.central.commands import Commands, accepted
+from ocppgw.central.commandstore import CommandStore
+from ocppgw.central.core import Core
+from ocppgw.errors import UserError
+from ocppgw.link.base import PeerError, Unsayable
+from ocppgw.ocpp.model import Request
+from ocppgw.storage.base import Conflict, Document, StorageError
+
+LOG = logging.getLogger(__name__)
+
+LONGEST = timedelta(days=30)
+"""The longest time of life of a command."""
+AFTER_REPLY = 0.2  # seconds that a station has to take our answer before it is called
+PAUSE = 5.0  # seconds between two tries of a station that sends much and cannot be reached
+LEASE = 15.0  # seconds after its deadline that a command may still be `sending`
+EXPLANATION_WAIT = 3.0  # seconds that a station has to say why it refused
+GRACE = 5.0  # seconds that commands which are being sent have at the end
+
+_NOT_KNOWN = "whether the station has done it is not known"
+
+
+class Pending:
+    """Accepts, sends, expires and cancels commands that may wait."""
+
+    def __init__(self, core: Core, commands: Commands) -> None:
+        self._core = core
+        self._store = CommandStore(core.storage, core.clock, core.seldom, core.new_commit_id)
+        self._clock = core.clock
+        self._commands = commands
+        self._deadline = core.settings.command_deadline
+        self._waiting: set[str] = set()  # stations with commands, as far as this process knows
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()  # stations that sent something while a run was on
+        self._tried: dict[str, float] = {}
+        self._sending: set[str] = set()
+        self._stopping = False
+
+    # Accepting
+
+    async def call(
+        self, identity: str, request: Request, keep: timedelta, by: str | None
+    ) -> PendingCommand:
+        """Stores a command, tries it at once, and gives what has become of it until now.
+
+        Raises :class:`~ocppgw.link.NoEndpoint` for a station that is not known or not
+        accepted, ``UserError`` for a ``keep`` beyond ``LONGEST`` or too many commands.
+        """
+        if not timedelta(0) < keep <= LONGEST:
+            raise UserError(f"a command can wait for up to {LONGEST.days} days, not for {keep}")
+        identity = (await self._commands.station(identity)).identity
+        most = self._core.settings.max_pending
+        if len(await self._store.open(identity)) >= most:
+            raise UserError(
+                f"{most} commands wait for station {identity} already"
+                " (central_system.max_pending); cancel some, or wait for the station"
+            )
+        return await self._first_try(await self._store.accept(identity, request, keep, by))
+
+    async def _first_try(self, document: Document) -> PendingCommand:
+        identity = document["chargeBoxIdentity"]
+        self._waiting.add(identity)
+        run = self._start(identity, 0.0)
+        patience = asyncio.ensure_future(self._clock.sleep(self._deadline + EXPLANATION_WAIT))
+        try:
+            await asyncio.wait((run, patience), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            patience.cancel()
+            await asyncio.gather(patience, return_exceptions=True)
+        current = PendingCommand.of(await self._store.get(document["number"]) or document)
+        if current.state is CommandState.WAITING:
+            self._tell(document, f"waits for the station's next message, until {_at(document)}")
+        return current
+
+    async def cancel(self, number: int) -> None:
+        """Takes a waiting command back; UserError if it does not wait (any more)."""
+        document = await self._store.get(number)
+        if document is None:
+            raise UserError(f"there is no command {number}")
+        if document["state"] == CommandState.WAITING.value:
+            try:
+                await self._store.end(document, CommandState.CANCELLED)
+            except Conflict as conflict:
+                document = conflict.current or document
+            else:
+                self._tell(document, "cancelled")
+                return
+        raise UserError(
+            f"command {number} is {document['state']}; only a waiting one can be cancelled"
+        )
+
+    async def all(self, identity: str | None = None, limit: int = 100) -> list[PendingCommand]:
+        """The newest commands first, of one station or all, with what has become of them."""
+        if identity is not None:
+            identity = self._core.stations.canonical(identity)
+        return await self._store.newest(identity, limit)
+
+    # Sending
+
+    def heard(self, identity: str) -> None:
+        """A station has been answered; costs next to nothing if nothing waits for it."""
+        if identity not in self._waiting:
+            return
+        tried = self._tried.get(identity)
+        if tried is None or self._clock.monotonic() - tried >= PAUSE:
+            self._tried[identity] = self._clock.monotonic()
+            self._start(identity, AFTER_REPLY)
+
+    async def look(self) -> None:
+        """Ends what is over, and sends what another process, or one before us, accepted for
+        a station that has been heard here since. Raises ``StorageError``."""
+        now = self._clock.now()
+        for document in await self._store.open():
+            identity = document["chargeBoxIdentity"]
+            if document["state"] == CommandState.SENDING.value:
+                if document["sendingUntil"] <= now and identity not in self._sending:
+                    await self._lost(document)
+            elif document["until"] <= now:
+                await self._expire(document)
+            else:
+                self._waiting.add(identity)
+                station = await self._core.stations.load(identity)
+                seen = station.last_seen if station is not None else None
+                since: datetime = document.get("triedAt") or document["acceptedAt"]
+                if seen is not None and seen > since:
+                    self._start(identity, 0.0)
+
+    async def stop(self) -> None:
+        """Gives commands under way a moment; what is cut off then is told as unknown."""
+        self._stopping = True
+        under_way = [self._runs[identity] for identity in self._sending]
+        if under_way:
+            await asyncio.wait(under_way, timeout=GRACE)
+        runs = list(self._runs.values())
+        for run in runs:
+            run.cancel()
+        await asyncio.gather(*runs, return_exceptions=True)
+
+    def _start(self, identity: str, after: float) -> asyncio.Task[None]:
+        """The run that sends a station's commands; one at a time a station."""
+        run = self._runs.get(identity)
+        if run is None:
+            run = self._runs[identity] = asyncio.ensure_future(self._run(identity, after))
+        else:
+            self._again.add(identity)
+        return run
+
+    async def _run(self, identity: str, after: float) -> None:
+        try:
+            while True:
+                self._again.discard(identity)
+                await self._clock.sleep(after)
+                while (document := await self._next(identity)) is not None:
+                    if not await self._send(document):
+                        break
+                if identity not in self._again:
+                    return
+                after = AFTER_REPLY
+        except StorageError as e:
+            if self._core.seldom("pending"):
+                LOG.warning("commands wait on, the store failed: %s", e)
+        except Exception:
+            LOG.exception("the commands that wait for station %s could not be sent", identity)
+        finally:
+            del self._runs[identity]
+
+    async def _next(self, identity: str) -> Document | None:
+        """The oldest command that waits; none while another one of the station is under way."""
+        for document in [] if self._stopping else await self._store.open(identity):
+            if document["state"] == CommandState.SENDING.value:
+                return None
+            if document["until"] > self._clock.now():
+                return document
+            await self._expire(document)
+        self._waiting.discard(identity)
+        return None
+
+    async def _send(self, document: Document) -> bool:
+        """Sends a command once; says whether it is worth to go on with the next one."""
+        lease = timedelta(seconds=self._deadline + LEASE)
+        try:
+            document = await self._store.claim(document, self._clock.now() + lease)
+        except Conflict:
+            return True  # cancelled, or another process was faster
+        self._sending.add(document["chargeBoxIdentity"])
+        try:
+            return await self._sent(document)
+        finally:
+            self._sending.discard(document["chargeBoxIdentity"])
+
+    async def _sent(self, document: Document) -> bool:
+        identity, command = document["chargeBoxIdentity"], PendingCommand.of(document)
+        since = self._clock.now()
+        try:
+            response = await self._commands.call(identity, command.request, self._deadline)
+        except PeerError as e:
+            return await self._not_answered(document, e)
+        except StorageError as e:  # before it was sent
+            await self._store.not_sent(document, str(e))
+            return False
+        state = CommandState.DONE if accepted(response) else CommandState.REFUSED
+        await self._store.answered(document, state, response)
+        self._tell(document, f"{state.value} by the station", echo=True)
+        if state is CommandState.REFUSED:
+            why = await self._commands.explanation(identity, since, EXPLANATION_WAIT)
+            if why is not None:
+                await self._store.explain(document, why)
+        return True
+
+    async def _not_answered(self, document: Document, error: PeerError) -> bool:
+        if error.delivered is False and not isinstance(error, Unsayable):
+            await self._store.not_sent(document, str(error))
+            return False
+        if error.delivered is None:
+            state, reason = CommandState.UNKNOWN, f"{error}; {_NOT_KNOWN}"
+        else:
+            state, reason = CommandState.FAILED, str(error)
+        await self._store.unanswered(document, state, reason)
+        self._tell(document, f"{state.value}: {reason}")
+        return state is CommandState.FAILED
+
+    async def _expire(self, document: Document) -> None:
+        try:
+            await self._store.end(document, CommandState.EXPIRED)
+        except Conflict:
+            return  # cancelled, or sent at the last moment
+        self._tell(document, "expired; it was not sent")
+
+    async def _lost(self, document: Document) -> None:
+        reason = f"the gateway ended or lost its store while it was being sent; {_NOT_KNOWN}"
+        try:
+            await self._store.end(document, CommandState.UNKNOWN, reason)
+        except Conflict:
+            return  # its outcome came at the last moment
+        self._tell(document, f"unknown: {reason}")
+
+    def _tell(self, document: Document, what: str, *, echo: bool = False) -> None:
+        subject = f"command {document['number']} ({document['operation']})"
+        self._core.tell(document["chargeBoxIdentity"], subject, what, echo=echo)
+
+
+def _at(document: Document) -> str:
+    return f"{document['until']:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,170 @@
+"""Transactions whose stop never came, closed by rule until it comes after all.
+
+A transaction is closed when a later one starts on its connector, and when its connector has
+been reported Available, since the start, for ``close_after_available`` seconds in which
+neither another status nor a value of the transaction came: a charge box's newest status may
+overtake what it has queued. Such an end is marked ``synthetic`` with its rule; the true
+StopTransaction replaces it (``stops``).
+
+Nothing here is remembered. What a start could not close, a sweep closes, also that of
+another process; an end that a station sends at the same moment wins by the store's guard.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from ocppgw.central.plausible import clock_fault
+from ocppgw.central.running import ACTIVE, STOPPED, RunningTransactions, newest
+from ocppgw.central.schema import CONNECTOR, METERVALUES, NOTIFICATION, TRANSACTION
+from ocppgw.central.seldom import Seldom
+from ocppgw.central.settings import CentralSettings
+from ocppgw.central.stops import Rule, ended
+from ocppgw.clock import Clock
+from ocppgw.ocpp.enums import ChargePointStatus
+from ocppgw.storage.base import Conflict, Document, Storage, StorageError, Update
+
+LOG = logging.getLogger(__name__)
+
+REPORTS = 100  # of a station's last notifications, how many tell since when it is Available
+READINGS = 20  # of a transaction's last meter values, among how many an energy is looked for
+
+_WHY = {
+    Rule.NEW_START: "closed without a stop: another transaction started on its connector",
+    Rule.AVAILABLE: "closed without a stop: its connector was reported Available",
+}
+_AVAILABLE = ChargePointStatus.AVAILABLE.value
+
+
+class Zombies:
+    """Closes what no longer runs. ``closed`` is told of each, with the document as closed."""
+
+    def __init__(
+        self,
+        settings: CentralSettings,
+        storage: Storage,
+        clock: Clock,
+        seldom: Seldom,
+        running: RunningTransactions,
+        *,
+        new_commit_id: Callable[[], str],
+        closed: Callable[[Document], Awaitable[None]],
+    ) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._clock = clock
+        self._seldom = seldom
+        self._running = running
+        self._new_commit_id = new_commit_id
+        self._closed = closed
+
+    async def begun(self, started: Document) -> None:
+        """A transaction has started: what began before it on its connector has ended.
+
+        Never raises ``StorageError``: the start is stored, and a sweep does the rest.
+        """
+        where = {"chargeBoxIdentity": started["chargeBoxIdentity"], "state": ACTIVE}
+        try:
+            active = await self._storage.find(TRANSACTION, where)
+            here = [d for d in active if d["connectorId"] == started["connectorId"]]
+            if here:
+                await self._close_all_but(newest([*here, started]), here)
+        except StorageError as e:
+            if self._seldom("zombies"):
+                LOG.warning("transactions without a stop are closed later, the store failed: %s", e)
+
+    async def sweep(self) -> None:
+        """Closes by both rules what is stored as running; raises ``StorageError``."""
+        before = self._running.numbers()
+        active = await self._storage.find(TRANSACTION, {"state": ACTIVE}, order_by="receivedAt")
+        self._running.refresh(active, before)
+        places: dict[tuple[str, int], list[Document]] = {}
+        for document in active:
+            place = document["chargeBoxIdentity"], document["connectorId"]
+            places.setdefault(place, []).append(document)
+        for here in places.values():
+            last = newest(here)
+            await self._close_all_but(last, here)
+            if self._settings.close_after_available:
+                await self._close_if_available(last)
+
+    async def _close_all_but(self, last: Document, here: list[Document]) -> None:
+        for document in here:
+            if document["transactionId"] != last["transactionId"]:
+                await self._close(document, Rule.NEW_START, last["timestamp"])
+
+    async def _close_if_available(self, document: Document) -> None:
+        place = document["chargeBoxIdentity"], document["connectorId"]
+        connector = await self._storage.get(CONNECTOR, place)
+        if connector is None or connector.get("reported") != _AVAILABLE:
+            return
+        first = await self._first_available(document)
+        if first is None:
+            return
+        quiet_since: datetime = first["receivedAt"]
+        if "lastMeterAt" in document:
+            quiet_since = max(quiet_since, document["lastMeterAt"])
+        grace = timedelta(seconds=self._settings.close_after_available)
+        if self._clock.now() - quiet_since >= grace:
+            await self._close(document, Rule.AVAILABLE, first["timestamp"])
+
+    async def _first_available(self, document: Document) -> Document | None:
+        """The report since which the connector is Available, after the transaction's start."""
+        reports = await self._storage.find(
+            NOTIFICATION,
+            {"station.chargeBoxIdentity": document["chargeBoxIdentity"]},
+            order_by="receivedAt",
+            descending=True,
+            limit=REPORTS,
+        )
+        first = None
+        for report in reports:
+            if report.get("connectorId") != document["connectorId"]:
+                continue
+            if report["status"] != _AVAILABLE or not self._since(document, report):
+                break
+            first = report
+        return first
+
+    def _since(self, start: Document, report: Document) -> bool:
+        """Whether a report is not older than a start; by receipt if a clock is not believed."""
+        said, received = report["timestamp"], report["receivedAt"]
+        fault = clock_fault(said, received, self._settings.clock_tolerance)
+        if fault is None and "suspect" not in start:
+            return bool(said >= start["timestamp"])
+        return bool(received >= start["receivedAt"])
+
+    async def _close(self, document: Document, rule: Rule, at: datetime) -> None:
+        """Ends it with its last reading, or with the meter's start ``at`` that time."""
+        reading = await self._last_reading(document)
+        meter, at = reading or (document["meterStart"], at)
+        fields: Document = ended(document, meter, self._settings, _WHY[rule]) | {
+            "state": STOPPED,
+            "synthetic": rule.value,
+            "stopTimestamp": at,
+            "stopReceivedAt": self._clock.now(),
+        }
+        number = document["transactionId"]
+        change = Update(TRANSACTION, (number,), fields, {"state": ACTIVE}, self._new_commit_id())
+        try:
+            await self._storage.commit(change)
+        except Conflict:
+            return  # it has just ended otherwise
+        self._running.forget(number)
+        await self._closed(document | fields)
+
+    async def _last_reading(self, document: Document) -> tuple[int, datetime] | None:
+        """The energy register, in Wh, when it was last read for the transaction."""
+        values = await self._storage.find(
+            METERVALUES,
+            {"transactionId": document["transactionId"]},
+            descending=True,  # their keys are in the order of time
+            limit=READINGS,
+        )
+        for value in values:
+            energy = value.get("value")
+            if energy is not None and energy >= document["meterStart"]:
+                return int(energy), value["timestamp"]
+        return None
