@@ -36,7 +36,7 @@ A_DAY = 24 * 3600.0
 class ChargeBox:
     """One charge point of one central system.
 
-    ``storage`` is the box's own local store, opened with :attr:`COLLECTIONS`; whoever
+    ``storage`` is the box's own local store, opened with :meth:`collections`; whoever
     opened it closes it after :meth:`stop`. Life: :meth:`use`, :meth:`start`, :meth:`stop`.
     """
 
@@ -45,6 +45,12 @@ class ChargeBox:
         *TransactionLane.COLLECTIONS,
         *LatestLane.COLLECTIONS,
     )
+
+    @classmethod
+    def collections(cls, settings: ChargeBoxSettings) -> tuple[Collection, ...]:
+        """What its store is opened with: :attr:`COLLECTIONS`, kept as the settings say."""
+        kept = {each.name: each for each in records.collections(settings.keep_sessions_days)}
+        return tuple(kept.get(each.name, each) for each in cls.COLLECTIONS)
 
     def __init__(
         self,
@@ -145,13 +151,13 @@ class ChargeBox:
         await self._rooms.ledger.settle()
 
     async def _keep_house(self) -> None:
-        """Forgets, once a day, what need not be kept any longer."""
+        """Forgets, at the start and once a day, what need not be kept any longer."""
         while True:
-            await self._clock.sleep(A_DAY)
             try:
                 await self._rooms.ledger.storage.prune(self._clock.now())
             except StorageError as error:
                 log.warning("%s: old sessions are kept for now: %s", self.identity, error)
+            await self._clock.sleep(A_DAY)
 
     async def _announce(self, key: str, request: Request) -> None:
         """Puts a message into the latest-only lane."""

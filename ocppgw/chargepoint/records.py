@@ -17,7 +17,7 @@ SESSIONS = Collection(
     ("box", "session"),
     indexes=("done", "transaction_id"),
     retention_field="ended_at",
-    retention=timedelta(days=400),
+    retention=timedelta(days=400),  # unless the settings say otherwise
 )
 SAMPLES = Collection("box_samples", ("box", "session", "number"))
 AVAILABILITY = Collection("box_availability", ("box", "connector_id"))
@@ -41,6 +41,13 @@ COLLECTIONS = (
     JUDGED_TAGS,
     RESERVATIONS,
 )
+
+
+def collections(keep_sessions_days: int) -> tuple[Collection, ...]:
+    """All of them, sessions kept for so long."""
+    retention = timedelta(days=keep_sessions_days)
+    sessions = msgspec.structs.replace(SESSIONS, retention=retention)
+    return tuple(sessions if each is SESSIONS else each for each in COLLECTIONS)
 
 
 def whole_second(moment: datetime) -> datetime:

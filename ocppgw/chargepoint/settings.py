@@ -160,6 +160,10 @@ class ChargeBoxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     checkpoint: Annotated[
         Checkpoints, Meta(description="How often a running session's energy is saved.")
     ] = field(default_factory=Checkpoints)
+    keep_sessions_days: Annotated[
+        int,
+        Meta(ge=1, description="Days that a session stays in the state file after its end."),
+    ] = 400
     samples_from: Annotated[
         SamplesFrom,
         Meta(
