@@ -11,7 +11,6 @@ import msgspec
 from ocppgw.chargepoint.boot import Boot
 from ocppgw.chargepoint.configuration import Configuration
 from ocppgw.chargepoint.operations import Operations
-from ocppgw.chargepoint.reservations import Reservations
 from ocppgw.chargepoint.settings import ChargeBoxSettings
 from ocppgw.chargepoint.tags import Tags
 from ocppgw.clock import Clock
@@ -50,7 +49,6 @@ class BoxContext:
         operations: Operations,
         configuration: Configuration,
         tags: Tags,
-        reservations: Reservations,
         announce: Callable[[str, Request], Awaitable[None]],
     ) -> None:
         self.identity = settings.identity
@@ -61,7 +59,6 @@ class BoxContext:
         self.operations = operations
         self.configuration = configuration
         self.tags = tags
-        self.reservations = reservations
         self.announce = announce
         self._deadlines = settings.deadlines
         self._call_deadline = settings.central_system.deadline

@@ -8,14 +8,17 @@ from enum import Enum
 
 from ocppgw.chargepoint.availability import Availability
 from ocppgw.chargepoint.boot import Boot
+from ocppgw.chargepoint.choice import Choice, NotDone
 from ocppgw.chargepoint.narrator import Narrator, connector
 from ocppgw.chargepoint.records import Session
 from ocppgw.chargepoint.register import SessionRegister
+from ocppgw.chargepoint.reservation_book import Reservation
+from ocppgw.chargepoint.reservations import NotReserved, Reservations
 from ocppgw.chargepoint.settings import CommandDeadlines
 from ocppgw.chargepoint.status import StatusBoard
 from ocppgw.clock import Clock
 from ocppgw.delivery.policy import Bell
-from ocppgw.ocpp.enums import AvailabilityStatus, ChargePointStatus
+from ocppgw.ocpp.enums import AvailabilityStatus, ReservationStatus
 from ocppgw.plc.base import (
     Driver,
     PlcError,
@@ -29,17 +32,6 @@ from ocppgw.plc.base import (
     Unlock,
 )
 
-UNUSABLE = {
-    ChargePointStatus.UNAVAILABLE: "connector is out of service",
-    ChargePointStatus.FAULTED: "connector is faulted",
-}
-# Where a remote start without a connector goes: a waiting car first.
-INVITING = (
-    ChargePointStatus.PREPARING,
-    ChargePointStatus.OCCUPIED,
-    ChargePointStatus.AVAILABLE,
-)
-
 
 class Outcome(Enum):
     """What became of a command."""
@@ -47,10 +39,6 @@ class Outcome(Enum):
     DONE = "done"
     REFUSED = "refused"
     UNSUPPORTED = "unsupported"
-
-
-class _NotDone(Exception):
-    """Why a command is refused, in a few words for the operator."""
 
 
 def reason_of(error: PlcError) -> str:
@@ -85,6 +73,7 @@ class Operations:
         boot: Boot,
         status: StatusBoard,
         availability: Availability,
+        reservations: Reservations,
         driver: Driver,
         clock: Clock,
         narrator: Narrator,
@@ -96,10 +85,11 @@ class Operations:
         self._boot = boot
         self._status = status
         self._availability = availability
+        self._reservations = reservations
         self._driver = driver
         self._clock = clock
         self._narrator = narrator
-        self._connectors = range(1, connectors + 1)
+        self._choice = Choice(register, status, reservations, connectors=connectors)
         self._deadlines = deadlines
         self._locks = {number: asyncio.Lock() for number in range(connectors + 1)}
         self._bell = Bell(clock)
@@ -118,12 +108,12 @@ class Operations:
             if connector_id is not None:
                 await start(connector_id)
                 return
-            chosen = self._free()
+            chosen = self._choice.free(id_tag)
             async with self._locks[chosen]:
                 await start(chosen)
 
         async def start(chosen: int) -> None:
-            self._usable(chosen)
+            self._choice.usable(chosen, id_tag)
             command = RemoteStart(connector_id=chosen, id_tag=id_tag)
             await self._driver.execute(command, self._deadlines.remote_start)
             self._narrator.say(connector(chosen), f"the PLC takes the remote start of {id_tag}")
@@ -137,7 +127,7 @@ class Operations:
         async def work() -> None:
             self._accepted()
             if session is None:
-                raise _NotDone("no such transaction runs here")
+                raise NotDone("no such transaction runs here")
             await self._stop(session)
 
         return await self._run("remote stop", session.connector_id if session else 0, work)
@@ -146,14 +136,14 @@ class Operations:
         """Opens the lock; a running session is ended first."""
 
         async def work() -> None:
-            self._exists(connector_id)
+            self._choice.exists(connector_id)
             if not self._driver.supports(Unlock):
                 raise PlcUnsupported("this PLC has no lock that can be opened")
             session = self._register.on(connector_id)
             if session is not None:
                 await self._stop(session)
                 if not await self._ended(session):
-                    raise _NotDone("the session did not end")
+                    raise NotDone("the session did not end")
             await self._driver.execute(Unlock(connector_id=connector_id), self._deadlines.command)
             self._narrator.say(connector(connector_id), "unlocked")
 
@@ -168,11 +158,36 @@ class Operations:
         async def work() -> None:
             nonlocal status
             if connector_id:
-                self._exists(connector_id)
+                self._choice.exists(connector_id)
             status = await self._availability.change(connector_id, operative=operative)
 
         await self._run("availability", connector_id, work)
         return status
+
+    async def reserve(self, reservation: Reservation) -> ReservationStatus:
+        """Keeps a connector (0: any one) for a tag."""
+        status = ReservationStatus.REJECTED
+
+        async def work() -> None:
+            nonlocal status
+            try:
+                await self._reservations.reserve(reservation)
+            except NotReserved as why_not:
+                status = why_not.status
+                raise NotDone(str(why_not)) from None
+            status = ReservationStatus.ACCEPTED
+
+        await self._run("reserve", reservation.connector_id, work)
+        return status
+
+    async def cancel_reservation(self, reservation_id: int) -> Outcome:
+        """Ends a reservation."""
+
+        async def work() -> None:
+            if not await self._reservations.cancel(reservation_id):
+                raise NotDone(f"no reservation {reservation_id} is held")
+
+        return await self._run("cancel reservation", 0, work)
 
     async def reset(self, *, hard: bool) -> Outcome:
         """Restarts the PLC; a soft reset first ends what runs, for so long as that takes
@@ -190,6 +205,14 @@ class Operations:
 
         return await self._run("reset", 0, work)
 
+    def explain(
+        self, connector_id: int, what: str, reason: str, sentence: str | None = None
+    ) -> None:
+        """Lets the operator read why something is not done: in a few words, since a
+        StatusNotification's info has 50 characters, and in full on this side."""
+        self._narrator.say(connector(connector_id), f"{what} refused: {sentence or reason}")
+        self._status.note(connector_id, f"{what}: {reason}")
+
     # How
 
     async def _run(
@@ -206,10 +229,9 @@ class Operations:
             reason, sentence = reason_of(error), str(error)
             if isinstance(error, PlcUnsupported):
                 outcome = Outcome.UNSUPPORTED
-        except _NotDone as error:
+        except NotDone as error:
             reason = sentence = str(error)
-        self._narrator.say(connector(connector_id), f"{what} refused: {sentence}")
-        self._status.note(connector_id, f"{what}: {reason}")
+        self.explain(connector_id, what, reason, sentence)
         return outcome
 
     async def _stop(self, session: Session) -> None:
@@ -247,25 +269,4 @@ class Operations:
 
     def _accepted(self) -> None:
         if not self._boot.accepted:
-            raise _NotDone("not accepted by the central system")
-
-    def _exists(self, connector_id: int) -> None:
-        if connector_id not in self._connectors:
-            raise _NotDone(f"there is no connector {connector_id}")
-
-    def _usable(self, connector_id: int) -> None:
-        self._exists(connector_id)
-        if self._register.on(connector_id) is not None:
-            raise _NotDone("connector is charging")
-        status = self._status.current(connector_id).status
-        if status in UNUSABLE:
-            raise _NotDone(UNUSABLE[status])
-
-    def _free(self) -> int:
-        """The connector that fits best; ties go to the lowest number."""
-        for wanted in INVITING:
-            for connector_id in self._connectors:
-                free = self._register.on(connector_id) is None
-                if free and self._status.current(connector_id).status is wanted:
-                    return connector_id
-        raise _NotDone("no connector is free")
+            raise NotDone("not accepted by the central system")

@@ -32,8 +32,8 @@ STORE_RETRY = 1.0
 class StatusBoard:
     """Puts each change of a connector's state, and every note, into the latest-only lane.
 
-    A connector's state is the PLC's word, unless the PLC is away (Faulted) or the
-    central system took it out of service (Unavailable).
+    A connector's state is the PLC's word, unless the PLC is away (Faulted), the central
+    system took it out of service (Unavailable), or it is free, but reserved (Reserved).
     """
 
     def __init__(
@@ -46,7 +46,10 @@ class StatusBoard:
         *,
         connectors: int,
         in_service: Callable[[int], bool],
+        is_reserved: Callable[[int], bool],
+        changed: Callable[[int], None],
     ) -> None:
+        """``changed`` is told of each connector whose state differs from before."""
         self._ledger = ledger
         self._register = register
         self._lane = lane
@@ -54,6 +57,8 @@ class StatusBoard:
         self._narrator = narrator
         self._connectors = range(connectors + 1)
         self._in_service = in_service
+        self._is_reserved = is_reserved
+        self._changed = changed
         self._seen: dict[int, ConnectorStatus] = {}
         self._lost: str | None = None
         self._told: dict[int, ConnectorStatus] = {}
@@ -97,6 +102,7 @@ class StatusBoard:
         if first_word or (told is not None and told.status is not current.status):
             self._narrator.say(connector(connector_id), f"is {current.status.value}")
         self._report(connector_id)
+        self._changed(connector_id)
 
     def refresh_all(self) -> None:
         for connector_id in self._connectors:
@@ -131,6 +137,13 @@ class StatusBoard:
 
     def current(self, connector_id: int) -> ConnectorStatus:
         """The state of a connector as it is reported."""
+        status = self.but_for_reservations(connector_id)
+        if status.status is ChargePointStatus.AVAILABLE and self._is_reserved(connector_id):
+            return msgspec.structs.replace(status, status=ChargePointStatus.RESERVED)
+        return status
+
+    def but_for_reservations(self, connector_id: int) -> ConnectorStatus:
+        """The state that a connector would be in without a reservation of ours."""
         if self._lost is not None:
             return ConnectorStatus(
                 connector_id=connector_id,

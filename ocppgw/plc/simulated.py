@@ -13,22 +13,24 @@ from typing import Annotated
 import msgspec
 
 from ocppgw.clock import Clock
-from ocppgw.ocpp.enums import ChargePointStatus, Measurand, Reason, UnitOfMeasure
+from ocppgw.ocpp.enums import Reason
 from ocppgw.plc.base import (
     AnswerBoot,
     AnswerStart,
     AnswerStop,
     AnswerTag,
+    CancelReserve,
     Command,
+    Configure,
     ConnectorStatus,
     Event,
     LimitCurrent,
-    Measured,
     PlcRefused,
     PlcUnsupported,
     Reading,
     RemoteStart,
     RemoteStop,
+    Reserve,
     ResetPlc,
     SetAvailability,
     SetTime,
@@ -37,8 +39,7 @@ from ocppgw.plc.base import (
     TagPresented,
     Unlock,
 )
-
-VOLTS = 230.0
+from ocppgw.plc.simulated_connector import SimulatedConnector
 
 SUPPORTED: frozenset[type[Command]] = frozenset(
     {
@@ -46,9 +47,12 @@ SUPPORTED: frozenset[type[Command]] = frozenset(
         AnswerStart,
         AnswerStop,
         AnswerTag,
+        CancelReserve,
+        Configure,
         LimitCurrent,
         RemoteStart,
         RemoteStop,
+        Reserve,
         ResetPlc,
         SetAvailability,
         SetTime,
@@ -69,22 +73,6 @@ class SimulatorOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     model: Annotated[str, msgspec.Meta(description="The model it says it is.")] = "simulator"
 
 
-class SimulatedConnector(msgspec.Struct, kw_only=True):
-    """What the PLC's memory holds of one connector; ``energy_wh`` is its meter."""
-
-    car: bool = False
-    charging: bool = False
-    locked: bool = False
-    available: bool = True
-    fault: str | None = None
-    energy_wh: float = 0.0
-    id_tag: str | None = None
-    transaction_id: int | None = None
-    start_accepted: bool | None = None
-    tag_accepted: bool | None = None
-    limit: float | None = None
-
-
 class SimulatedPlc:
     """The device. Its methods are what people and cars do to it."""
 
@@ -98,6 +86,7 @@ class SimulatedPlc:
         self.time: datetime | None = None
         self.resets: list[ResetPlc] = []
         self.answers: list[Command] = []
+        self.configuration: dict[str, str] = {}
         self.refused: set[type[Command]] = set()
         self.muted: set[type[Command]] = set()
         self.unsupported: set[type[Command]] = set()
@@ -217,42 +206,11 @@ class SimulatedPlc:
                 connector.energy_wh += gained
 
     def status(self, connector_id: int) -> ConnectorStatus:
-        connector = self.connectors[connector_id]
-        if connector.fault is not None:
-            status = ChargePointStatus.FAULTED
-        elif connector.charging:
-            status = ChargePointStatus.CHARGING
-        elif not connector.available:
-            status = ChargePointStatus.UNAVAILABLE
-        elif connector.car:
-            status = ChargePointStatus.PREPARING
-        else:
-            status = ChargePointStatus.AVAILABLE
-        return ConnectorStatus(connector_id=connector_id, status=status, info=connector.fault)
+        return self.connectors[connector_id].status(connector_id, self.clock.now())
 
     def reading(self, connector_id: int) -> Reading:
         connector = self.connectors[connector_id]
-        power = self.options.power if connector.charging else 0.0
-        return Reading(
-            connector_id=connector_id,
-            at=self.clock.now(),
-            values=(
-                Measured(
-                    measurand=Measurand.ENERGY_ACTIVE_IMPORT_REGISTER,
-                    value=connector.energy_wh,
-                    unit=UnitOfMeasure.WH,
-                ),
-                Measured(
-                    measurand=Measurand.POWER_ACTIVE_IMPORT, value=power, unit=UnitOfMeasure.W
-                ),
-                Measured(measurand=Measurand.VOLTAGE, value=VOLTS, unit=UnitOfMeasure.V),
-                Measured(
-                    measurand=Measurand.CURRENT_IMPORT,
-                    value=power / VOLTS / 3,
-                    unit=UnitOfMeasure.A,
-                ),
-            ),
-        )
+        return connector.reading(connector_id, self.clock.now(), self.options.power)
 
     def obey(self, command: Command) -> None:
         """Does a command, or says no with :class:`PlcRefused`."""
@@ -266,6 +224,8 @@ class SimulatedPlc:
                 self.time = time
             case ResetPlc():
                 self.resets.append(command)
+            case Configure(key=key, value=value):
+                self.configuration[key] = value
             case _:
                 self._obey_at_connector(command)
         self._changed()
@@ -282,16 +242,30 @@ class SimulatedPlc:
                 connector.locked = False
             case LimitCurrent(amperes=amperes):
                 connector.limit = amperes
-            case RemoteStart(id_tag=id_tag):
-                if connector.charging:
-                    raise PlcRefused(f"connector {number} is charging already")
-                self.start(number, id_tag)
-            case RemoteStop():
-                if not connector.charging:
-                    raise PlcRefused(f"connector {number} is not charging")
-                self.stop(number, reason=Reason.REMOTE)
+            case CancelReserve(reservation_id=reservation_id):
+                if connector.reserved and connector.reserved.reservation_id == reservation_id:
+                    connector.reserved = None
+            case RemoteStart() | RemoteStop() | Reserve():
+                self._begin_or_end(connector, command)
             case _:
                 raise PlcUnsupported(f"the simulated PLC has no {type(command).__name__}")
+
+    def _begin_or_end(
+        self, connector: SimulatedConnector, command: RemoteStart | RemoteStop | Reserve
+    ) -> None:
+        """Whether a reservation's tag may charge is not asked here: only the station knows
+        the tags of a group."""
+        number = command.connector_id
+        if connector.charging == isinstance(command, RemoteStart | Reserve):
+            state = "charging already" if connector.charging else "not charging"
+            raise PlcRefused(f"connector {number} is {state}")
+        match command:
+            case RemoteStart(id_tag=id_tag):
+                self.start(number, id_tag)
+            case RemoteStop():
+                self.stop(number, reason=Reason.REMOTE)
+            case Reserve():
+                connector.reserved = command
 
     def _answered(self, answer: AnswerTag | AnswerStart | AnswerStop) -> None:
         self.answers.append(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ocppgw.plc import (
     AnswerStart,
     AnswerTag,
     CancelReserve,
+    Configure,
     ConnectorStatus,
     DriverContext,
     Identity,
@@ -25,6 +27,7 @@ from ocppgw.plc import (
     Reading,
     RemoteStart,
     RemoteStop,
+    Reserve,
     ResetPlc,
     SetAvailability,
     Unlock,
@@ -194,11 +197,50 @@ async def test_commands_can_be_refused_muted_or_missing():
         await bench.clock.advance(2)
         with pytest.raises(PlcTimeout, match="in 7 s"):
             await late
-        cancel = CancelReserve(connector_id=1, reservation_id=1)
+        plc.unsupported.add(CancelReserve)
         with pytest.raises(PlcUnsupported):
-            await driver.execute(cancel, 1)
-        with pytest.raises(PlcUnsupported):
-            plc.obey(cancel)
+            await driver.execute(CancelReserve(connector_id=1, reservation_id=1), 1)
+
+
+async def test_a_reservation_is_shown_until_it_is_cancelled_or_expires():
+    async with Bench() as bench:
+        plc, clock = bench.plc, bench.clock
+
+        async def reserve(connector_id: int, minutes: int) -> None:
+            expires_at = clock.now() + timedelta(minutes=minutes)
+            command = Reserve(
+                connector_id=connector_id, reservation_id=7, id_tag="T", expires_at=expires_at
+            )
+            await bench.driver.execute(command, 1)
+
+        async def cancel(reservation_id: int) -> None:
+            command = CancelReserve(connector_id=1, reservation_id=reservation_id)
+            await bench.driver.execute(command, 1)
+
+        def shown() -> list[ChargePointStatus]:
+            return [plc.status(n).status for n in (1, 2)]
+
+        await reserve(1, 60)
+        await reserve(2, 10)
+        both = shown()
+        await clock.advance(600)
+        await cancel(8)  # another's
+        one = shown()
+        await cancel(7)
+        none = shown()
+        plc.start(1, "T")
+        with pytest.raises(PlcRefused, match="charging already"):
+            await reserve(1, 10)
+
+    free, kept = ChargePointStatus.AVAILABLE, ChargePointStatus.RESERVED
+    assert (both, one, none) == ([kept, kept], [kept, free], [free, free])
+
+
+async def test_it_learns_configuration_keys():
+    async with Bench() as bench:
+        await bench.driver.execute(Configure(key="ConnectionTimeOut", value="90"), 1)
+
+    assert bench.plc.configuration == {"ConnectionTimeOut": "90"}
 
 
 async def test_a_plc_out_of_reach_is_told_once_and_comes_back():

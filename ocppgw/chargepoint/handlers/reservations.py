@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from ocppgw.chargepoint.calls import BoxContext
 from ocppgw.chargepoint.context import AnyChargePointHandler, ChargePointCall
-from ocppgw.chargepoint.reservations import Reservation
+from ocppgw.chargepoint.operations import Outcome
+from ocppgw.chargepoint.reservation_book import Reservation
+from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 
 
 def handlers(box: BoxContext) -> dict[type[m.Request], AnyChargePointHandler]:
     """By request type."""
-    reservations = box.reservations
+    operations = box.operations
 
     async def reserve(request: m.ReserveNowRequest, call: ChargePointCall) -> m.Response:
         reservation = Reservation(
@@ -20,10 +22,12 @@ def handlers(box: BoxContext) -> dict[type[m.Request], AnyChargePointHandler]:
             parent_id_tag=request.parent_id_tag,
             expires_at=request.expiry_date,
         )
-        return m.ReserveNowResponse(status=await reservations.reserve(reservation))
+        return m.ReserveNowResponse(status=await operations.reserve(reservation))
 
     async def cancel(request: m.CancelReservationRequest, call: ChargePointCall) -> m.Response:
-        status = await reservations.cancel(request.reservation_id)
+        outcome = await operations.cancel_reservation(request.reservation_id)
+        done = outcome is Outcome.DONE
+        status = e.CommandStatus.ACCEPTED if done else e.CommandStatus.REJECTED
         return m.CancelReservationResponse(status=status)
 
     return {m.ReserveNowRequest: reserve, m.CancelReservationRequest: cancel}
