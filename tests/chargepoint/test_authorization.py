@@ -1,0 +1,394 @@
+"""Who decides about a tag, with the central system and without it, and over crashes."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from ocppgw.ocpp import enums as e
+from ocppgw.ocpp import model as m
+from ocppgw.plc import AnswerTag
+
+ACCEPTED = m.IdTagInfo(status=e.AuthorizationStatus.ACCEPTED)
+BLOCKED = m.IdTagInfo(status=e.AuthorizationStatus.BLOCKED)
+FAMILY = m.IdTagInfo(status=e.AuthorizationStatus.ACCEPTED, parent_id_tag="FAMILY")
+
+
+def full_list(version, **tags):
+    return m.SendLocalListRequest(
+        update_type=e.UpdateType.FULL,
+        list_version=version,
+        local_authorization_list=tuple(
+            m.AuthorizationData(id_tag=tag, id_tag_info=info) for tag, info in tags.items()
+        ),
+    )
+
+
+async def begun(world, **listed):
+    """A box that is accepted, with that local list."""
+    await world.start()
+    await world.clock.advance(1)
+    if listed:
+        answer = await world.order(full_list(1, **listed))
+        assert answer.status is e.UpdateStatus.ACCEPTED
+
+
+async def verdict(world, tag, *, connector_id=1, seconds=1.0):
+    """The PLC's answer to a tag after so many seconds, ``None`` if there is none yet."""
+    event_id = world.plc.present_tag(connector_id, tag)
+    await world.clock.advance(seconds)
+    answers = [a.accepted for a in world.answers(AnswerTag) if a.event_id == event_id]
+    return answers[0] if answers else None
+
+
+async def configure(world, key, value):
+    request = m.ChangeConfigurationRequest(key=key, value=value)
+    assert (await world.order(request)).status is e.ConfigurationStatus.ACCEPTED
+
+
+def asked(world):
+    return [
+        request.id_tag for request in world.central.got if isinstance(request, m.AuthorizeRequest)
+    ]
+
+
+# With the central system
+
+
+async def test_a_listed_tag_is_accepted_without_asking(world):
+    world.central.tags["A"] = e.AuthorizationStatus.BLOCKED
+    await begun(world, A=ACCEPTED)
+    accepted = await verdict(world, "a ")
+    await world.stop()
+
+    assert accepted
+    assert asked(world) == []
+    assert "connector 1: tag a  accepted: the local list says Accepted" in world.story()
+
+
+async def test_a_listed_tag_that_is_not_valid_is_asked_for(world):
+    expired = m.IdTagInfo(
+        status=e.AuthorizationStatus.ACCEPTED, expiry_date=world.clock.now() - timedelta(seconds=1)
+    )
+    world.central.tags["OLD"] = e.AuthorizationStatus.BLOCKED
+    await begun(world, BAD=BLOCKED, OLD=expired)
+    verdicts = [await verdict(world, "BAD"), await verdict(world, "OLD")]
+    await world.stop()
+
+    assert verdicts == [True, False]
+    assert asked(world) == ["BAD", "OLD"]
+
+
+async def test_a_list_that_is_switched_off_does_not_count(world):
+    await begun(world, A=ACCEPTED)
+    await configure(world, "LocalAuthListEnabled", "false")
+    await verdict(world, "A")
+    version = await world.order(m.GetLocalListVersionRequest())
+    await world.stop()
+
+    assert asked(world) == ["A"]
+    assert version.list_version == 1
+
+
+@pytest.mark.parametrize(("key", "asks"), [("false", 2), ("true", 1)])
+async def test_a_remembered_tag_is_accepted_at_once_with_local_pre_authorize(world, key, asks):
+    await begun(world)
+    await configure(world, "LocalPreAuthorize", key)
+    verdicts = [await verdict(world, "A"), await verdict(world, "A")]
+    await world.stop()
+
+    assert verdicts == [True, True]
+    assert asked(world) == ["A"] * asks
+
+
+async def test_a_remembered_refusal_is_asked_for_again(world):
+    await begun(world)
+    await configure(world, "LocalPreAuthorize", "true")
+    world.central.tags["A"] = e.AuthorizationStatus.BLOCKED
+    first = await verdict(world, "A")
+    world.central.tags["A"] = e.AuthorizationStatus.ACCEPTED
+    second = await verdict(world, "A")
+    await world.stop()
+
+    assert (first, second) == (False, True)
+
+
+async def test_a_fault_is_an_answer(world):
+    await begun(world)
+    await configure(world, "AllowOfflineTxForUnknownId", "true")
+    assert await verdict(world, "A")
+    world.central.faults[m.AuthorizeRequest] = 1
+    refused = await verdict(world, "A")
+    await world.stop()
+
+    assert refused is False
+
+
+async def test_a_tag_that_cannot_be_asked_for_is_refused(world):
+    await begun(world)
+    await configure(world, "AllowOfflineTxForUnknownId", "true")
+    world.central.unsayable.add(m.AuthorizeRequest)
+    refused = await verdict(world, "A")
+    await world.stop()
+
+    assert refused is False
+
+
+async def test_an_empty_tag_is_refused_unasked(world):
+    await begun(world)
+    refused = await verdict(world, "  ")
+    await world.stop()
+
+    assert refused is False
+    assert asked(world) == []
+
+
+# Without it
+
+
+async def test_offline_the_list_and_the_cache_decide(world):
+    world.central.tags["BAD"] = e.AuthorizationStatus.INVALID
+    await begun(world, LISTED=ACCEPTED, BARRED=BLOCKED)
+    await verdict(world, "GOOD")
+    await verdict(world, "BAD")
+    world.central.away = True
+    verdicts = {
+        tag: await verdict(world, tag) for tag in ("LISTED", "BARRED", "GOOD", "BAD", "NEW")
+    }
+    story = world.story()
+    await world.stop()
+
+    assert verdicts == {
+        "LISTED": True,
+        "BARRED": False,
+        "GOOD": True,
+        "BAD": False,
+        "NEW": False,
+    }
+    away = "no answer from the central system: nobody listens at http://central"
+    assert f"connector 1: tag GOOD accepted: {away}; the cache says Accepted" in story
+    assert f"connector 1: tag BARRED refused: {away}; the local list says Blocked" in story
+    assert f"connector 1: tag NEW refused: {away}; nothing is known of it here" in story
+
+
+async def test_offline_after_a_restart_the_cache_still_decides(world):
+    await begun(world)
+    await verdict(world, "GOOD")
+    await world.kill()
+    world.central.away = True
+    await world.start()
+    await world.clock.advance(1)
+    accepted = await verdict(world, "GOOD", seconds=5)
+    await world.stop()
+
+    assert accepted
+    assert any("the central system does not answer; the cache" in line for line in world.story())
+
+
+async def test_offline_a_tag_is_refused_once_it_has_expired(world):
+    soon = m.IdTagInfo(
+        status=e.AuthorizationStatus.ACCEPTED, expiry_date=world.clock.now() + timedelta(minutes=1)
+    )
+    world.central.said["C"] = soon
+    await begun(world, L=soon)
+    await configure(world, "AllowOfflineTxForUnknownId", "true")
+    await verdict(world, "C")
+    world.central.away = True
+    before = [await verdict(world, "L"), await verdict(world, "C")]
+    await world.clock.advance(60)
+    after = [await verdict(world, "L"), await verdict(world, "C")]
+    await world.stop()
+
+    assert (before, after) == ([True, True], [False, False])
+    assert any("the local list says Expired" in line for line in world.story())
+
+
+async def test_offline_unknown_tags_are_let_in_if_that_is_configured(world):
+    await begun(world, BARRED=BLOCKED)
+    await configure(world, "AllowOfflineTxForUnknownId", "true")
+    world.central.away = True
+    verdicts = [await verdict(world, "NEW"), await verdict(world, "BARRED")]
+    await world.stop()
+
+    assert verdicts == [True, False]
+
+
+async def test_offline_what_is_known_here_does_not_count_if_that_is_configured(world):
+    await begun(world, LISTED=ACCEPTED)
+    await configure(world, "LocalAuthorizeOffline", "false")
+    await verdict(world, "GOOD")
+    world.central.away = True
+    verdicts = [await verdict(world, "LISTED"), await verdict(world, "GOOD")]
+    await world.stop()
+
+    # The list needs no central system, away or not (O-32).
+    assert verdicts == [True, False]
+
+
+async def test_nobody_waits_long_for_a_line_that_is_known_to_be_dead(world):
+    """A dead line swallows what is sent: each call takes its whole deadline."""
+    await begun(world)
+    await verdict(world, "GOOD")
+    world.central.delay, world.central.away = 600, True
+    first = await verdict(world, "GOOD", seconds=17)
+    assert first is None
+    await world.clock.advance(2)
+    assert [a.accepted for a in world.answers(AnswerTag)] == [True, True]
+    assert await verdict(world, "GOOD", seconds=2) is None
+    await world.clock.advance(2)
+    assert [a.accepted for a in world.answers(AnswerTag)] == [True, True, True]
+    # Who is not let in without it, is not refused before its time is up.
+    assert await verdict(world, "NEW", seconds=19) is None
+    await world.clock.advance(2)
+    assert [a.accepted for a in world.answers(AnswerTag)] == [True, True, True, False]
+    await world.stop()
+
+
+async def test_a_box_that_is_not_accepted_lets_nobody_in_but_the_list(world):
+    await begun(world, LISTED=ACCEPTED)
+    await verdict(world, "GOOD")
+    await world.kill()
+    world.central.boot_answers = [(e.RegistrationStatus.REJECTED, 600)]
+    await world.start()
+    await world.clock.advance(1)
+    verdicts = [await verdict(world, "LISTED"), await verdict(world, "GOOD", seconds=21)]
+    await world.stop()
+
+    assert verdicts == [True, False]
+
+
+# Sessions
+
+
+async def test_a_tag_of_the_same_group_may_end_the_session(world):
+    world.central.said.update(A=FAMILY, B=FAMILY)
+    await begun(world)
+    await verdict(world, "A")
+    await verdict(world, "B")
+    world.plc.start(1, "A")
+    await world.clock.advance(1)
+    before = asked(world)
+    accepted = await verdict(world, "b")
+    await world.stop()
+
+    assert accepted
+    assert asked(world) == before
+    assert any("of the same group" in line for line in world.story())
+
+
+@pytest.mark.parametrize("other", [ACCEPTED, BLOCKED])
+async def test_a_tag_of_another_group_is_for_the_central_system_to_judge(world, other):
+    world.central.said.update(A=FAMILY, B=other)
+    await begun(world)
+    await verdict(world, "A")
+    await verdict(world, "B")
+    world.plc.start(1, "A")
+    await world.clock.advance(1)
+    answer = await verdict(world, "B")
+    await world.stop()
+
+    assert asked(world) == ["A", "B", "B"]
+    assert answer is (other is ACCEPTED)
+
+
+async def test_the_answers_to_start_and_stop_are_remembered(world):
+    world.central.said["A"] = ACCEPTED
+    await begun(world)
+    await world.session(1, "A")
+    world.central.said["B"] = ACCEPTED
+    world.plc.start(1, "B")
+    await world.clock.advance(1)
+    world.central.said["B"] = BLOCKED
+    world.plc.stop(1)
+    await world.clock.advance(1)
+    await world.kill()
+    world.central.away = True
+    await world.start()
+    await world.clock.advance(1)
+    verdicts = [await verdict(world, tag, seconds=20) for tag in ("A", "B")]
+    await world.stop()
+
+    assert asked(world) == []
+    assert verdicts == [True, False]
+    assert any("the cache says Blocked" in line for line in world.story())
+
+
+async def test_clear_cache_forgets_the_cache_and_keeps_the_list(world):
+    await begun(world, LISTED=ACCEPTED)
+    await verdict(world, "GOOD")
+    answer = await world.order(m.ClearCacheRequest())
+    world.central.away = True
+    verdicts = [await verdict(world, "LISTED"), await verdict(world, "GOOD")]
+    await world.stop()
+
+    assert answer.status is e.CommandStatus.ACCEPTED
+    assert verdicts == [True, False]
+
+
+# Crashes
+
+
+def known(world):
+    """The version of the local list, and what is known of the tags of these tests."""
+    tags = world.box.context.tags
+    found = {tag: tags.find(tag) for tag in "ABCD"}
+    return tags.local_list.version, {tag: k.info for tag, k in found.items() if k is not None}
+
+
+OLD = (1, {"A": ACCEPTED, "B": ACCEPTED, "C": BLOCKED})
+DIFFERENCE = {"B": FAMILY, "C": None, "D": ACCEPTED}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "new"),
+    [
+        (e.UpdateType.FULL, {"B": FAMILY, "D": ACCEPTED}, {"B": FAMILY, "D": ACCEPTED}),
+        (e.UpdateType.DIFFERENTIAL, DIFFERENCE, {"A": ACCEPTED, "B": FAMILY, "D": ACCEPTED}),
+    ],
+)
+async def test_a_list_is_the_old_or_the_new_one_whenever_the_process_ends(
+    make_world, kind, sent, new
+):
+    request = msgspec.structs.replace(full_list(2, **sent), update_type=kind)
+    seen, waits, answered = [], 0, False
+    while not answered:
+        world = make_world()
+        await begun(world, **OLD[1])
+        world.life.ends_at = world.life.waits + waits
+        answering = asyncio.ensure_future(world.order(request))
+        await world.clock.advance(1)
+        answered = answering.done()
+        await world.kill()
+        await world.start()
+        seen.append(known(world))
+        await world.stop()
+        waits += 1
+
+    assert seen == [OLD, *[(2, new)] * (len(seen) - 1)]
+    assert len(seen) == 3  # before the commit, after it, and with its answer
+
+
+async def test_a_refusal_that_the_plc_knows_of_is_remembered_whenever_the_process_ends(make_world):
+    waits, ended = 0, True
+    refusals = set()
+    while ended:
+        world = make_world()
+        await begun(world)
+        assert await verdict(world, "A")
+        world.central.tags["A"] = e.AuthorizationStatus.BLOCKED
+        life = world.life
+        life.ends_at = life.waits + waits
+        refused = await verdict(world, "A") is False
+        ended = life.over
+        await world.kill()
+        await world.start()
+        assert not refused or known(world) == (0, {"A": BLOCKED}), life.trace[-1]
+        await world.stop()
+        refusals.add(refused)
+        waits += 1
+
+    assert refusals == {False, True}
+    assert waits > 8
