@@ -42,6 +42,15 @@ def fixed_keys(settings: ChargeBoxSettings) -> dict[str, str]:
     }
 
 
+class NotChanged(Exception):
+    """Why a key was not changed: in a few words (``reason``), and in full."""
+
+    def __init__(self, status: ConfigurationStatus, reason: str, sentence: str = "") -> None:
+        super().__init__(sentence or reason)
+        self.status = status
+        self.reason = reason
+
+
 class Configuration:
     """What can be read, and what can be changed and acts at once.
 
@@ -115,24 +124,24 @@ class Configuration:
         unknown = tuple(key for key, name in named.items() if name is None)
         return tuple(known[name] for name in found), unknown
 
-    async def change(self, key: str, value: str) -> ConfigurationStatus:
+    async def change(self, key: str, value: str) -> None:
         """Changes a key for good, at once. One that the PLC has a place for is first put
-        there: what the PLC refuses is not kept."""
+        there: what the PLC refuses is not kept. Raises :class:`NotChanged`."""
         name = self._named(key)
         if name is None:
-            return ConfigurationStatus.NOT_SUPPORTED
+            raise NotChanged(ConfigurationStatus.NOT_SUPPORTED, "there is no such key")
         if name in self._fixed:
-            return ConfigurationStatus.REJECTED
+            raise NotChanged(ConfigurationStatus.REJECTED, "read-only")
         try:
-            meant = self._possible(parsed(name, value))
+            meant = parsed(name, value)
         except ValueError as error:
-            log.info("%s: %s was not changed to %r: %s", self._ledger.box, name, value, error)
-            return ConfigurationStatus.REJECTED
+            why = str(error)
+            raise NotChanged(ConfigurationStatus.REJECTED, "not a valid value", why) from None
+        self._check_measurands(meant)
         try:
             await self._hand_over(name, shown(meant), lambda: self._store(name, meant))
-        except PlcRefused:
-            return ConfigurationStatus.REJECTED
-        return ConfigurationStatus.ACCEPTED
+        except PlcRefused as error:
+            raise NotChanged(ConfigurationStatus.REJECTED, "PLC refused", str(error)) from error
 
     def _named(self, key: str) -> str | None:
         """The key of that name, in the case that it has here."""
@@ -140,14 +149,14 @@ class Configuration:
         names = (*FIELDS, *self._fixed)
         return next((name for name in names if name.casefold() == folded), None)
 
-    def _possible(self, value: Any) -> Any:
-        """The value, if it names no measurand that is never read or cannot be said."""
+    def _check_measurands(self, value: object) -> None:
+        """A list may name nothing that is never read, or cannot be said."""
         if isinstance(value, tuple):
-            offered = self._offered() or SAYABLE
-            missing = [one.value for one in value if one not in offered & SAYABLE]
+            possible = SAYABLE & (self._offered() or SAYABLE)
+            missing = [one.value for one in value if one not in possible]
             if missing:
-                raise ValueError(f"there is no {', '.join(missing)} here")
-        return value
+                why = f"no meter here shows {', '.join(missing)}"
+                raise NotChanged(ConfigurationStatus.REJECTED, "measurand not available", why)
 
     def _set(self, name: str, value: Any) -> None:
         self.keys = msgspec.structs.replace(self.keys, **{FIELDS[name].name: value})

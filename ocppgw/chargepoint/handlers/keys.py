@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ocppgw.chargepoint.calls import BoxContext
+from ocppgw.chargepoint.configuration import NotChanged
 from ocppgw.chargepoint.context import AnyChargePointHandler, ChargePointCall
+from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 
 
@@ -16,7 +18,12 @@ def handlers(box: BoxContext) -> dict[type[m.Request], AnyChargePointHandler]:
         return m.GetConfigurationResponse(configuration_key=known, unknown_key=unknown)
 
     async def change(request: m.ChangeConfigurationRequest, call: ChargePointCall) -> m.Response:
-        status = await configuration.change(request.key, request.value)
+        status = e.ConfigurationStatus.ACCEPTED
+        try:
+            await configuration.change(request.key, request.value)
+        except NotChanged as why:
+            status = why.status
+            box.operations.explain(0, request.key, why.reason, str(why))
         return m.ChangeConfigurationResponse(status=status)
 
     return {m.GetConfigurationRequest: get, m.ChangeConfigurationRequest: change}

@@ -7,12 +7,14 @@ from ocppgw.chargepoint.context import AnyChargePointHandler, ChargePointCall
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 
+NOT_CONFIGURED = "not configured"
+
 
 def handlers(box: BoxContext) -> dict[type[m.Request], AnyChargePointHandler]:
     """By request type."""
     return {
         m.DataTransferRequest: _data_transfer,
-        m.GetDiagnosticsRequest: _diagnostics,
+        m.GetDiagnosticsRequest: _diagnostics(box),
         m.UpdateFirmwareRequest: _firmware(box),
     }
 
@@ -24,6 +26,7 @@ def _firmware(box: BoxContext) -> AnyChargePointHandler:
         """The answer has no way to say no: that nothing is downloaded follows at once."""
         failed = m.FirmwareStatusNotificationRequest(status=e.FirmwareStatus.DOWNLOAD_FAILED)
         await box.announce("firmware", failed)
+        box.operations.explain(0, "update firmware", NOT_CONFIGURED)
         return m.UpdateFirmwareResponse()
 
     return update_firmware
@@ -34,6 +37,12 @@ async def _data_transfer(request: m.DataTransferRequest, call: ChargePointCall) 
     return m.DataTransferResponse(status=e.DataTransferStatus.UNKNOWN_VENDOR_ID)
 
 
-async def _diagnostics(request: m.GetDiagnosticsRequest, call: ChargePointCall) -> m.Response:
-    """No file name means: there is nothing to upload."""
-    return m.GetDiagnosticsResponse()
+def _diagnostics(box: BoxContext) -> AnyChargePointHandler:
+    async def get_diagnostics(
+        request: m.GetDiagnosticsRequest, call: ChargePointCall
+    ) -> m.Response:
+        """No file name means: there is nothing to upload."""
+        box.operations.explain(0, "diagnostics", NOT_CONFIGURED)
+        return m.GetDiagnosticsResponse()
+
+    return get_diagnostics
