@@ -9,18 +9,25 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from ocppgw_modbus.bound import Point
-from ocppgw_modbus.client import ILLEGAL_ADDRESS, DeviceSaysNo
+from ocppgw_modbus.client import ILLEGAL_ADDRESS, DeviceSaysNo, Lost, NoAnswer
 from ocppgw_modbus.coalesce import Block, plan, split
 from ocppgw_modbus.codec import encode
 from ocppgw_modbus.spec import LimitsSpec, Read, Write
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PATIENCE = 3  # requests in a row that a device may leave unanswered
 
 
 class Urgency(IntEnum):
@@ -66,7 +73,9 @@ class Turns:
 
 
 class Line(Protocol):
-    """What a bus needs of a connection (:class:`ocppgw_modbus.client.Client`)."""
+    """What a bus needs of a connection (:class:`ocppgw_modbus.lines.Tap`)."""
+
+    def turn(self, urgency: Urgency, unit: int) -> AbstractAsyncContextManager[None]: ...
 
     async def read(self, unit: int, fc: Read, address: int, count: int) -> list[int]: ...
 
@@ -76,21 +85,29 @@ class Line(Protocol):
 
 
 class Bus:
-    """Reads and writes points over one connection, by urgency.
+    """Reads and writes points of one device, by urgency, as long as the device answers.
 
     Everything raises ``client.Lost`` and ``client.DeviceSaysNo``; writes also
-    ``codec.Unfit``, before anything is sent.
+    ``codec.Unfit``, before anything is sent. What the device left unanswered is
+    ``client.NoAnswer`` for polls and life bits, which come again anyway, until it has been
+    silent for ``PATIENCE`` requests; elsewhere it is ``Lost`` at once, and for everything
+    that follows: what a request did that nobody answered is only clear after a new start.
     """
 
     def __init__(self, line: Line, limits: LimitsSpec) -> None:
         self._line = line
         self._without_gaps = msgspec.structs.replace(limits, gap=0)
-        self._turns = Turns()
+        self._answered = False
+        self._silent = 0
+        self._lost: str | None = None
 
     async def read_block(self, block: Block, urgency: Urgency) -> dict[Point, list[int]]:
         """What a block's points hold, as words."""
-        async with self._turns.turn(urgency):
-            words = await self._line.read(block.unit_id, block.fc, block.address, block.count)
+
+        async def request() -> list[int]:
+            return await self._line.read(block.unit_id, block.fc, block.address, block.count)
+
+        words = await self._ask(request, urgency, block.unit_id, again=True)
         return {
             point: words[point.address - block.address :][: point.size] for point in block.points
         }
@@ -114,9 +131,45 @@ class Bus:
         return found
 
     async def write(self, point: Point, value: float | str, urgency: Urgency) -> None:
-        """Writes one value."""
+        """Writes one value; a life bit whose answer is garbled is written twice."""
         assert point.write is not None, f"{point} cannot be written"
         words = encode(point, value)
-        mask = point.mask if point.write is Write.MASK else None
-        async with self._turns.turn(urgency):
-            await self._line.write(point.unit_id, point.write, point.address, words, mask)
+        write = point.write
+        mask = point.mask if write is Write.MASK else None
+
+        async def request() -> None:
+            await self._line.write(point.unit_id, write, point.address, words, mask)
+
+        await self._ask(request, urgency, point.unit_id, again=urgency is Urgency.WATCHDOG)
+
+    async def _ask(
+        self, request: Callable[[], Awaitable[T]], urgency: Urgency, unit: int, *, again: bool
+    ) -> T:
+        """One request; ``again``: a garbled answer is asked for once more, there and then."""
+        async with self._line.turn(urgency, unit):
+            try:
+                if self._lost is not None:
+                    raise Lost(self._lost)
+                try:
+                    result = await request()
+                except NoAnswer as missed:
+                    if not (again and missed.garbled):
+                        raise
+                    log.debug("unit %d: %s; asked again", unit, missed)
+                    result = await request()
+            except NoAnswer as missed:
+                self._missed(str(missed), urgency, unit)
+                raise
+            except DeviceSaysNo:
+                self._answered, self._silent = True, 0
+                raise
+        self._answered, self._silent = True, 0
+        return result
+
+    def _missed(self, why: str, urgency: Urgency, unit: int) -> None:
+        """Counts an answer that did not come; raises ``Lost`` if that is the end."""
+        self._silent += 1
+        patient = self._answered and urgency is not Urgency.COMMAND
+        if not patient or self._silent >= PATIENCE:
+            self._lost = f"unit {unit}: {why}"
+            raise Lost(self._lost) from None

@@ -1,24 +1,36 @@
-"""The only module that knows pymodbus's client: one Modbus TCP connection.
+"""The only module that knows pymodbus's client: one connection, over TCP or a serial port.
 
 pymodbus's own retries and reconnects are switched off; deadlines are ours. What it
 leaves open is closed here: a request that waits when the connection goes fails at once,
-and a reply that cannot be the answer ends the connection instead of the event loop.
+and it is given nothing but the one frame that answers the request.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pymodbus.client import AsyncModbusTcpClient
+import msgspec
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException
+from pymodbus.framer import FramerType
 from pymodbus.pdu import ModbusPDU
 
+from ocppgw_modbus.framing import (
+    LONGEST_ANSWER,
+    Expected,
+    Framing,
+    Garbled,
+    rtu_answer,
+    tcp_answer,
+)
 from ocppgw_modbus.spec import Read, Write
+from ocppgw_modbus.wires import SerialWire, Wire
 
 # What it reports about connections is said by the driver, in its own words.
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
@@ -44,6 +56,17 @@ class Lost(Exception):
     """The connection is gone (and closed); the message is the reason."""
 
 
+class NoAnswer(Exception):
+    """The device did not answer, or not so that it can be understood; the line stands.
+
+    ``garbled``: something came, but no answer.
+    """
+
+    def __init__(self, text: str, *, garbled: bool = False) -> None:
+        super().__init__(text)
+        self.garbled = garbled
+
+
 class DeviceSaysNo(Exception):
     """The device answered with a Modbus exception."""
 
@@ -65,54 +88,94 @@ async def _heeding_cancellation() -> AsyncIterator[None]:
 
 
 class Client:
-    """One connection: made once, used for one request at a time, closed once."""
+    """One connection: made once, used for one request at a time, closed once.
 
-    def __init__(self, host: str, port: int, *, timeout: float, connect_timeout: float) -> None:
-        self._where = f"{host}:{port}"
+    ``patient``: a request without an answer raises :class:`NoAnswer` and the connection
+    stands, since others depend on it, or reconnecting would change nothing. Without it,
+    the connection is closed.
+    """
+
+    def __init__(
+        self, wire: Wire, *, timeout: float, connect_timeout: float, patient: bool = False
+    ) -> None:
+        self._wire = wire
         self._timeout = timeout
         self._connect_timeout = connect_timeout
-        self._expected: Callable[[bytes], str | None] | None = None
+        self.patient = patient
+        self._expected: Expected | None = None
         self._remark: str | None = None
-        self._pymodbus = AsyncModbusTcpClient(
-            host,
-            port=port,
-            name=self._where,
-            retries=0,
-            reconnect_delay=0,
-            timeout=connect_timeout + timeout,  # ours come first
-            trace_packet=self._packet,
-            trace_connect=self._connection,
-        )
+        self._last_byte = 0.0  # when, by the loop's clock
+        self._garbage = False
+        self._pymodbus = self._make(wire)
+        self._pymodbus.ctx.max_buffer_size = LONGEST_ANSWER
         self._create = self._pymodbus.ctx.call_create
         self._pymodbus.ctx.call_create = self._create_noting
+
+    def _make(self, wire: Wire) -> AsyncModbusTcpClient | AsyncModbusSerialClient:
+        common: dict[str, Any] = {
+            "name": str(wire),
+            "retries": 0,
+            "reconnect_delay": 0,
+            "timeout": self._connect_timeout + max(self._timeout, 60.0),  # ours come first
+            "trace_packet": self._packet,
+            "trace_connect": self._connection,
+        }
+        if isinstance(wire, SerialWire):
+            return AsyncModbusSerialClient(
+                wire.path,
+                baudrate=wire.baud_rate,
+                parity=wire.parity.value[0].upper(),
+                stopbits=wire.stop_bits,
+                bytesize=wire.data_bits,
+                **common,
+            )
+        framer = FramerType.RTU if wire.framing is Framing.RTU else FramerType.SOCKET
+        return AsyncModbusTcpClient(wire.host, port=wire.port, framer=framer, **common)
 
     async def connect(self) -> None:
         """Connects, or raises :class:`Lost` with the reason."""
         try:
             async with asyncio.timeout(self._connect_timeout), _heeding_cancellation():
                 if await self._pymodbus.connect():
+                    # A serial port is set up in the loop's next turns.
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
                     return
         except TimeoutError:
             self._remark = f"no connection within {self._connect_timeout:g} s"
+        except ValueError as error:  # a baud rate that the port does not have
+            self._remark = str(error)
         except BaseException:
             self.close()
             raise
         self.close()
-        raise Lost(f"cannot connect to {self._where}: {self._remark or 'no reason given'}")
+        raise Lost(f"cannot {self._verb} {self._wire}: {self._remark or 'no reason given'}")
+
+    @property
+    def _verb(self) -> str:
+        return "open" if isinstance(self._wire, SerialWire) else "connect to"
 
     async def _create_noting(self) -> Any:
         """pymodbus swallows why a connection failed; this keeps it."""
         try:
             return await self._create()
         except OSError as error:
-            self._remark = os.strerror(error.errno).lower() if error.errno else str(error)
+            self._remark = _reason(error, self._wire)
             raise
 
-    def close(self) -> None:
-        """Lets go of the socket; may be called twice."""
+    @property
+    def connected(self) -> bool:
+        """Whether requests can be sent."""
+        return bool(self._pymodbus.connected)
+
+    def close(self, reason: str | None = None) -> None:
+        """Lets go of the socket or port; may be called twice."""
+        self._remark = self._remark or reason
         self._pymodbus.close()
 
-    async def read(self, unit: int, fc: Read, address: int, count: int) -> list[int]:
+    async def read(
+        self, unit: int, fc: Read, address: int, count: int, *, timeout: float | None = None
+    ) -> list[int]:
         """The registers (bits as 0 and 1) from an address on."""
         bits = fc in _READ_BITS
         size = (count + 7) // 8 if bits else 2 * count
@@ -123,12 +186,21 @@ class Client:
             Read.INPUT: self._pymodbus.read_input_registers,
         }[fc]
         reply = await self._ask(
-            lambda: call(address, count=count, device_id=unit), fc.value, 2 + size
+            lambda: call(address, count=count, device_id=unit),
+            Expected(unit=unit, function=fc.value, size=2 + size),
+            timeout,
         )
         return [int(bit) for bit in reply.bits[:count]] if bits else list(reply.registers)
 
     async def write(
-        self, unit: int, fc: Write, address: int, values: Sequence[int], mask: int | None = None
+        self,
+        unit: int,
+        fc: Write,
+        address: int,
+        values: Sequence[int],
+        mask: int | None = None,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """Writes registers (or bits given as 0 and 1); ``mask`` is for function 22."""
         modbus = self._pymodbus
@@ -143,30 +215,32 @@ class Client:
                 address=address, and_mask=clear, or_mask=values[0], device_id=unit
             ),
         }
-        await self._ask(calls[fc], fc.value, 7 if fc is Write.MASK else 5)
+        size = 7 if fc is Write.MASK else 5
+        await self._ask(calls[fc], Expected(unit=unit, function=fc.value, size=size), timeout)
 
     async def _ask(
-        self, call: Callable[[], Awaitable[ModbusPDU]], function: int, size: int
+        self, call: Callable[[], Awaitable[ModbusPDU]], expected: Expected, timeout: float | None
     ) -> ModbusPDU:
-        """One request and its answer; closes the connection when there is no answer."""
-        if not self._pymodbus.connected:
+        """One request and its answer."""
+        await self._silence()
+        if not self.connected:
             raise Lost(self._remark or "the connection is closed")
+        seconds = self._timeout if timeout is None else timeout
         self._remark = None
-        self._expected = lambda pdu: _objection(pdu, function, size)
+        self._garbage = False
+        self._expected = expected
         try:
-            async with asyncio.timeout(self._timeout), _heeding_cancellation():
+            async with asyncio.timeout(seconds), _heeding_cancellation():
                 reply = await call()
         except TimeoutError:
-            self._remark = self._remark or f"no answer within {self._timeout:g} s"
-            self.close()
-            raise Lost(self._remark) from None
+            raise self._unanswered(f"no answer within {seconds:g} s") from None
         except ModbusException as error:
-            self._remark = self._remark or str(error)
-            self.close()
+            self.close(str(error))
             raise Lost(self._remark) from None
         except asyncio.CancelledError:
-            # The answer may still come: nobody could tell it from the next one's.
-            self.close()
+            if not self.patient:
+                # The answer may still come: nobody could tell it from the next one's.
+                self.close("a request was given up")
             raise
         finally:
             self._expected = None
@@ -174,28 +248,44 @@ class Client:
             raise DeviceSaysNo(reply.exception_code)
         return reply
 
+    async def _silence(self) -> None:
+        """Waits until the line has been silent as long as frames of RTU must be apart."""
+        wire = self._wire
+        if wire.silence:
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(max(0.0, self._last_byte + wire.silence - loop.time()))
+
+    def _unanswered(self, text: str) -> NoAnswer | Lost:
+        if self._garbage:
+            text = "what it answers is garbled (noise on the line, or two devices at once?)"
+        if self.patient:
+            return NoAnswer(text, garbled=self._garbage)
+        self.close(text)
+        return Lost(self._remark)
+
     def _packet(self, sending: bool, data: bytes) -> bytes:
-        """Looks at what comes before pymodbus does."""
+        """Looks at what comes before pymodbus does: it sees the answer or nothing."""
         if sending:
             return data
+        self._last_byte = asyncio.get_running_loop().time()
         if self._expected is None:
             return b""
-        objection = _frame_objection(data)
-        if objection is None and _whole(data):
-            if int.from_bytes(data[:2], "big") != self._pymodbus.ctx.request_transaction_id:
-                self._remark = "it answers with a wrong transaction number"
-            elif data[6] != self._pymodbus.ctx.request_dev_id:
-                self._remark = f"unit {data[6]} answers instead of the one that was asked"
-            else:
-                objection = self._expected(data[7 : 6 + int.from_bytes(data[4:6], "big")])
-        if objection is not None:
-            self._fail(f"it answers nonsense: {objection}")
+        if self._wire.framing is Framing.RTU:
+            frame = rtu_answer(data, self._expected)
+            self._garbage = frame is None
+            return frame or b""
+        context = self._pymodbus.ctx
+        asked = msgspec.structs.replace(self._expected, transaction=context.request_transaction_id)
+        try:
+            return tcp_answer(data, asked, skip_late=self.patient) or b""
+        except Garbled as garbled:
+            self._fail(f"it answers nonsense: {garbled}")
             return b""
-        return data
 
     def _connection(self, connected: bool) -> None:
         if not connected:
-            self._fail("it closed the connection")
+            serial = isinstance(self._wire, SerialWire)
+            self._fail("the serial port is gone" if serial else "it closed the connection")
 
     def _fail(self, reason: str) -> None:
         """Ends the request that waits, if one does."""
@@ -205,25 +295,14 @@ class Client:
             future.set_exception(ConnectionException(reason))
 
 
-def _whole(data: bytes) -> bool:
-    return len(data) >= 8 and len(data) >= 6 + int.from_bytes(data[4:6], "big")
-
-
-def _frame_objection(data: bytes) -> str | None:
-    """Why the start of the stream is no Modbus TCP frame."""
-    if data[2:4] not in (b"", b"\0", b"\0\0"):
-        return f"protocol {data[2:4].hex()} in the header, expected 0000"
-    if len(data) >= 6 and not 3 <= int.from_bytes(data[4:6], "big") <= 254:
-        return f"a frame of {int.from_bytes(data[4:6], 'big')} bytes"
-    return None
-
-
-def _objection(pdu: bytes, function: int, size: int) -> str | None:
-    """Why a reply cannot be the answer to that function, of so many bytes."""
-    if pdu[0] == function | 0x80 and len(pdu) == 2:
-        return None
-    if pdu[0] != function:
-        return f"function {pdu[0]} where {function} was asked"
-    if len(pdu) != size or (function <= 4 and pdu[1] != size - 2):
-        return f"{len(pdu)} bytes where {size} belong"
-    return None
+def _reason(error: OSError, wire: Wire) -> str:
+    """Why a connection could not be made, for people."""
+    if not isinstance(wire, SerialWire):
+        return os.strerror(error.errno).lower() if error.errno else str(error)
+    if error.errno == errno.ENOENT:
+        return "there is no such port; is the adapter plugged in?"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "no permission; the user who runs ocppgw must be in the port's group (dialout)"
+    if error.errno in (errno.EAGAIN, errno.EBUSY):
+        return "another program has it open"
+    return str(error)

@@ -1,7 +1,8 @@
 """Few reads for many points: adjacent ones share a block.
 
 Pure functions. A block never spans more than a read may, never runs across more unused
-addresses than the map's gap, and never across what the map says must not be read.
+addresses than the map's gap, never across what the map says must not be read, and a
+point that is to be read alone has a block of its own.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ def _block(points: Iterable[Point]) -> Block:
 
 def _joins(run: list[Point], point: Point, limits: LimitsSpec) -> bool:
     if (run[0].unit_id, run[0].fc) != (point.unit_id, point.fc):
+        return False
+    if point.alone or run[-1].alone:
         return False
     end = max(one.address + one.size for one in run)
     most = limits.bits_per_read if point.fc in BIT_TABLES else limits.registers_per_read

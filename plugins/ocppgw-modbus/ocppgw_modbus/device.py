@@ -19,13 +19,15 @@ from ocppgw.plc import (
 )
 from ocppgw_modbus.bound import BoundCyclic, BoundMap, Point
 from ocppgw_modbus.bus import Bus, Line, Urgency
-from ocppgw_modbus.client import DeviceSaysNo, Lost
+from ocppgw_modbus.client import DeviceSaysNo, Lost, NoAnswer
 from ocppgw_modbus.codec import Nonsense, decode
 from ocppgw_modbus.commandfields import KINDS, connector_of, kinds_of, writes_of
 from ocppgw_modbus.commands import CommandRunner
+from ocppgw_modbus.energies import Energies
 from ocppgw_modbus.events import EventHandshake
 from ocppgw_modbus.poller import Poller
 from ocppgw_modbus.sense import Sense
+from ocppgw_modbus.spec import CommandKind
 from ocppgw_modbus.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ AGAIN = 0.5  # seconds until a device that refuses part of its first poll is ask
 
 
 class Connection(Line, Protocol):
-    """A line with a beginning and an end (:class:`ocppgw_modbus.client.Client`)."""
+    """A line with a beginning and an end (:class:`ocppgw_modbus.lines.Tap`)."""
 
     async def connect(self) -> None: ...
 
@@ -60,7 +62,8 @@ class Backoff:
 class Device:
     """A device described by one map.
 
-    ``connection`` makes a new, unconnected line; ``fresh`` gives ids that never repeat.
+    ``connection`` makes a new, unconnected line; ``fresh`` gives ids that never repeat;
+    ``energies`` is told what meters show, and asked for a start or stop that does not.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Device:
         connectors: int,
         clock: Clock,
         fresh: Callable[[], str],
+        energies: Energies,
     ) -> None:
         self._bound = bound
         self._connection = connection
@@ -80,6 +84,7 @@ class Device:
         self._name = name
         self._connectors = connectors
         self._clock = clock
+        self._energies = energies
         sense = Sense(name, clock)
         self._watch = Watch(bound, connectors, clock, sense)
         self._events = [
@@ -90,6 +95,7 @@ class Device:
                 clock=clock,
                 sense=sense,
                 fresh=fresh,
+                energies=energies,
             )
             for event in bound.events
             if event.connector <= connectors
@@ -179,6 +185,8 @@ class Device:
     def _look(self, words: dict[Point, list[int]], station: Station, bus: Bus) -> None:
         for observation in self._watch.look(words, everything=self._poller.everything):
             station.saw(observation)
+        for connector, wh in self._watch.energies(words):
+            self._energies.saw(connector, wh)
         if self._watch.wants_everything:
             self._poller.all_due()
             return
@@ -214,6 +222,8 @@ class Device:
                     await bus.write(cyclic.register, value, Urgency.WATCHDOG)
                     turn += 1
                 self._lifeless.discard(cyclic.register)
+            except NoAnswer as missed:
+                log.debug("%s: life bit %s: %s", self._name, cyclic.register, missed)
             except DeviceSaysNo as error:
                 if cyclic.register not in self._lifeless:
                     log.warning("%s: life bit %s: %s", self._name, cyclic.register, error)
@@ -233,6 +243,10 @@ class Device:
         """Whether the map has a way to do that command on some connector."""
         kinds = KINDS.get(command, ())
         return any(kind in kinds for kind, _ in self._runners)
+
+    def does(self, kind: CommandKind, connector: int) -> bool:
+        """Whether the map has a way to do that kind of command on that connector."""
+        return connector <= self._connectors and self._bound.command(kind, connector) is not None
 
     async def execute(self, command: Command, deadline: float) -> None:
         """See :meth:`ocppgw.plc.Driver.execute`."""

@@ -14,6 +14,7 @@ from ocppgw_modbus.bound import BoundEvent, Point
 from ocppgw_modbus.bus import Bus, Urgency
 from ocppgw_modbus.client import DeviceSaysNo, Lost
 from ocppgw_modbus.codec import Value
+from ocppgw_modbus.energies import Energies
 from ocppgw_modbus.eventshake import Act, EventId, Seen, identify, next_act
 from ocppgw_modbus.sense import Sense
 from ocppgw_modbus.spec import EventField, EventKind
@@ -21,8 +22,13 @@ from ocppgw_modbus.watch import Words
 
 log = logging.getLogger(__name__)
 
+FRESH = 10.0  # seconds that a reading may be old at which a session begins
 RETRY_STORAGE = 1.0  # seconds to wait after the station could not make an event durable
 LARGEST_TRANSACTION = 2**31 - 1
+
+
+class _NoEnergyError(Exception):
+    """The energy of an event is not known yet."""
 
 
 class EventHandshake:
@@ -41,6 +47,7 @@ class EventHandshake:
         clock: Clock,
         sense: Sense,
         fresh: Callable[[], str],
+        energies: Energies,
     ) -> None:
         self.bound = bound
         self._name = name
@@ -48,6 +55,8 @@ class EventHandshake:
         self._clock = clock
         self._sense = sense
         self._fresh = fresh
+        self._energies = energies
+        self._raised_at: float | None = None
         self._busy = False
         self._verified = False
         self._not_before = 0.0
@@ -72,6 +81,10 @@ class EventHandshake:
         if seen is None:
             return None
         act = next_act(self._note(station), seen, verified=self._verified)
+        if act is not Act.FETCH:
+            self._raised_at = None
+        elif self._raised_at is None:
+            self._raised_at = self._clock.monotonic()
         if act is Act.NOTHING:
             return None
         self._busy = True
@@ -119,6 +132,8 @@ class EventHandshake:
                     await station.remember({bound.key: None})
                 await bus.write(bound.acknowledge, bound.down, Urgency.COMMAND)
             self._trouble = None
+        except _NoEnergyError as error:
+            self._complain(str(error))
         except StorageError as error:
             self._not_before = self._clock.monotonic() + RETRY_STORAGE
             self._complain(f"not acknowledged, tried again: {error}")
@@ -162,7 +177,7 @@ class EventHandshake:
             fresh=self._fresh,
         )
         if event_id != note:
-            event = self._event(str(event_id), fields)
+            event = self._event(str(event_id), fields, self._meter(fields))
             notes = {bound.key: str(event_id)}
             if sequence is not None:
                 notes[bound.key + ".last"] = str(event_id)
@@ -171,6 +186,28 @@ class EventHandshake:
             await station.take(event, remember=notes)
         self._verified = True
         await bus.write(bound.acknowledge, bound.up, Urgency.COMMAND)
+
+    def _meter(self, fields: Mapping[EventField, Value | None]) -> int:
+        """The event's energy in Wh: its own, or that of the connector's meter.
+
+        Raises :class:`_NoEnergyError` until there is one; it is never invented. A session
+        ends with what the meter shows after the PLC has said so.
+        """
+        if self.bound.kind is EventKind.TAG:
+            return 0
+        meter = fields.get(EventField.METER)
+        if isinstance(meter, int):
+            return meter
+        raised = self._clock.monotonic() if self._raised_at is None else self._raised_at
+        since = raised if self.bound.kind is EventKind.STOP else raised - FRESH
+        connector = self._connector(fields)
+        energy = self._energies.newest(connector, since)
+        if energy is None:
+            raise _NoEnergyError(
+                f"it has no meter field and no device has read the energy of connector"
+                f" {connector} since; not acknowledged before that"
+            )
+        return energy
 
     def _turn(self, fields: Mapping[EventField, Value | None]) -> str:
         """The name of the note that says which of start and stop came last there."""
@@ -215,15 +252,14 @@ class EventHandshake:
             return None
         return f"{value} is no connector of {lowest} to {self._connectors}"
 
-    def _event(self, event_id: str, fields: Mapping[EventField, Value | None]) -> Event:
+    def _event(self, event_id: str, fields: Mapping[EventField, Value | None], meter: int) -> Event:
         connector_id = self._connector(fields)
-        tag, meter = fields.get(EventField.ID_TAG), fields.get(EventField.METER)
+        tag = fields.get(EventField.ID_TAG)
         at = self._clock.now()
         if self.bound.kind is EventKind.TAG:
             return TagPresented(
                 event_id=event_id, connector_id=connector_id, at=at, id_tag=str(tag)
             )
-        assert isinstance(meter, int)
         if self.bound.kind is EventKind.START:
             return StartWanted(
                 event_id=event_id,

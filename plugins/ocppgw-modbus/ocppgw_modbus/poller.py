@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from ocppgw.clock import Clock
 from ocppgw_modbus.bound import Point
 from ocppgw_modbus.bus import Bus, Urgency
-from ocppgw_modbus.client import ILLEGAL_ADDRESS, DeviceSaysNo, Lost
+from ocppgw_modbus.client import ILLEGAL_ADDRESS, DeviceSaysNo, Lost, NoAnswer
 from ocppgw_modbus.coalesce import Block, plan, split
 from ocppgw_modbus.spec import LimitsSpec
 
@@ -46,20 +46,22 @@ class Poller:
         self._due = dict.fromkeys(self.blocks, 0.0)
         self._missing: dict[Block, float] = {}
         self._refused: dict[Block, int] = {}
+        self._unanswered: set[Block] = set()
         self._faults: dict[Block, str] = {}
         self._told: dict[Block, str] = {}
         self.everything = False
 
     @property
     def complete(self) -> bool:
-        """Whether no block is refused at present."""
-        return not self._refused
+        """Whether no block is refused, or left unanswered, at present."""
+        return not self._refused and not self._unanswered
 
     def restart(self) -> None:
         """A new connection: everything is due, and what was missing is tried again."""
         self.all_due()
         self._missing.clear()
         self._refused.clear()
+        self._unanswered.clear()
         self._faults.clear()
 
     def all_due(self) -> None:
@@ -78,7 +80,7 @@ class Poller:
 
         ``everything`` says afterwards whether those were all groups.
 
-        Raises :class:`Lost` when the device does not answer, or keeps refusing.
+        Raises :class:`Lost` when the device does not answer any more, or keeps refusing.
         """
         now = self._clock.monotonic()
         found: dict[Point, list[int]] = {}
@@ -110,6 +112,13 @@ class Poller:
                 return await self._read_parts(group, block, bus)
             self._count(block, error)
             return {}
+        except NoAnswer as missed:
+            # The bus counts these; what was read last holds until the next poll.
+            log.debug("%s: %s: %s", self._name, block, missed)
+            self._unanswered.add(block)
+            self.everything = False
+            return {}
+        self._unanswered.discard(block)
         self._refused.pop(block, None)
         self._missing.pop(block, None)
         self._faults.pop(block, None)
@@ -119,6 +128,7 @@ class Poller:
 
     async def _read_parts(self, group: str, block: Block, bus: Bus) -> dict[Point, list[int]]:
         """Splits a block that the device has not as a whole, for good."""
+        self._unanswered.discard(block)
         parts = split(block, self._limits)
         if not parts:
             self._missing[block] = self._clock.monotonic() + RETRY_MISSING

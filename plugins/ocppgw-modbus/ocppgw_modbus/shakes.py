@@ -23,8 +23,8 @@ from ocppgw_modbus.units import UNITS, allowed_units
 
 NEEDED = {
     EventKind.TAG: (EventField.ID_TAG,),
-    EventKind.START: (EventField.ID_TAG, EventField.METER),
-    EventKind.STOP: (EventField.METER,),
+    EventKind.START: (EventField.ID_TAG,),
+    EventKind.STOP: (),
 }
 
 

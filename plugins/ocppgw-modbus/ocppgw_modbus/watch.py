@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from ocppgw.clock import Clock
-from ocppgw.ocpp.enums import ChargePointErrorCode
+from ocppgw.ocpp.enums import ChargePointErrorCode, Measurand
 from ocppgw.plc import ConnectorStatus, Identity, Measured, Observation, Reading
 from ocppgw_modbus.bound import BoundMap, BoundMeter, BoundStatus, Point
 from ocppgw_modbus.codec import Value
@@ -78,6 +78,17 @@ class Watch:
                 self._said[status.connector] = seen
                 yield seen
         yield from self._readings(words)
+
+    def energies(self, words: Words) -> Iterator[tuple[int, int]]:
+        """The connectors whose energy was among these words, which were looked at, and the
+        energy in Wh."""
+        for meter in self._meters if self.running else ():
+            if meter.register not in words:
+                continue
+            if meter.measurand is Measurand.ENERGY_ACTIVE_IMPORT_REGISTER:
+                for one in self._measured.get(meter, ()):
+                    if one.phase is None:
+                        yield meter.connector, round(one.value)
 
     def _look_at_running(self, words: Words) -> None:
         point = self._identity.running

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from ocppgw_modbus.bound import BoundMap
+from ocppgw_modbus.bus import Turns, Urgency
 from ocppgw_modbus.client import DeviceSaysNo, Lost
 from ocppgw_modbus.mapfile import load_map
 from ocppgw_modbus.simulate.registers import Registers, SimValue
@@ -40,6 +42,10 @@ class FakeLine:
         self.missing: set[int] = set()
         self.connects = True
         self.open = False
+        self.turns = Turns()
+
+    def turn(self, urgency: Urgency, unit: int) -> AbstractAsyncContextManager[None]:
+        return self.turns.turn(urgency)
 
     async def connect(self) -> None:
         if not self.connects:

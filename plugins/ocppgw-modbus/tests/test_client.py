@@ -20,6 +20,7 @@ from ocppgw_modbus.driver import open_driver
 from ocppgw_modbus.options import ModbusOptions
 from ocppgw_modbus.simulate import Simulation
 from ocppgw_modbus.spec import Read, Write
+from ocppgw_modbus.wires import TcpWire
 
 Reply = Callable[[bytes], bytes | None]
 
@@ -64,7 +65,7 @@ async def hostile(reply: Reply) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def connected(port: int, timeout: float = 0.2) -> AsyncIterator[Client]:
-    client = Client("127.0.0.1", port, timeout=timeout, connect_timeout=5)
+    client = Client(TcpWire(host="127.0.0.1", port=port), timeout=timeout, connect_timeout=5)
     await client.connect()
     try:
         yield client
@@ -179,13 +180,13 @@ async def test_a_request_that_is_cancelled_just_as_its_answer_comes() -> None:
 async def test_nobody_there() -> None:
     async with hostile(lambda r: b"") as port:
         pass
-    client = Client("127.0.0.1", port, timeout=1, connect_timeout=5)
+    client = Client(TcpWire(host="127.0.0.1", port=port), timeout=1, connect_timeout=5)
     with pytest.raises(Lost, match=rf"cannot connect to 127.0.0.1:{port}: .*(refused|failed)"):
         await client.connect()
 
 
 async def test_connecting_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Client("127.0.0.1", 1, timeout=1, connect_timeout=0.05)
+    client = Client(TcpWire(host="127.0.0.1", port=1), timeout=1, connect_timeout=0.05)
 
     async def for_ever() -> None:
         await asyncio.sleep(60)
@@ -196,7 +197,7 @@ async def test_connecting_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_connecting_that_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Client("127.0.0.1", 1, timeout=1, connect_timeout=60)
+    client = Client(TcpWire(host="127.0.0.1", port=1), timeout=1, connect_timeout=60)
 
     async def for_ever() -> None:
         await asyncio.sleep(60)

@@ -36,6 +36,7 @@ from ocppgw.testing.plc import RecordingStation
 from ocppgw_modbus.bound import BoundMap
 from ocppgw_modbus.client import DeviceSaysNo, Lost
 from ocppgw_modbus.device import Backoff, Device
+from ocppgw_modbus.energies import Energies
 from ocppgw_modbus.mapfile import parse_map
 
 
@@ -58,6 +59,7 @@ class Bench:
             connectors=connectors,
             clock=self.clock,
             fresh=lambda: next(self.ids),
+            energies=Energies(self.clock),
         )
 
     @asynccontextmanager
