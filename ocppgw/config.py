@@ -166,14 +166,18 @@ def path_of(steps: Iterable[str | int]) -> str:
     return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).removeprefix(".")
 
 
-def load(path: Path, environment: Mapping[str, str] | None = None) -> tuple[Configuration, Plugins]:
+def load(
+    path: Path, environment: Mapping[str, str] | None = None, plugins: Plugins | None = None
+) -> tuple[Configuration, Plugins]:
     """Reads and checks a file and loads the plugins that it does not block.
 
-    Raises ``UserError``: the file cannot be read, or everything that is wrong with it.
+    ``plugins`` are those of a running gateway, which are not loaded again, whatever the
+    file says now. Raises ``UserError``: the file cannot be read, or everything that is
+    wrong with it.
     """
     path = path.absolute()
     root, problems = yaml_lines.load(path, environment)
-    plugins = load_plugins(root)
+    plugins = plugins or load_plugins(root)
     reader = Reader(base=path.parent)
     settings = reader.read(root, Settings)
     problems += reader.problems

@@ -30,10 +30,16 @@ class Ending:
         """Remembers a part that has begun."""
         self._parts.append((what, stop))
 
+    def take(self, other: Ending) -> None:
+        """Has all that another one would have stopped, as begun after our own."""
+        self._parts += other._parts
+        other._parts = []
+
     async def run(self) -> None:
         """Stops every part. May be called again."""
         while self._parts:
             await self.stop(*self._parts.pop())
+        self._ends = None
 
     async def stop(self, what: str, stop: Stop) -> None:
         """Stops one part now; what comes of it is logged, never raised.

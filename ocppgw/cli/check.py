@@ -14,11 +14,12 @@ FILE = click.Path(path_type=Path)
 @click.argument("file", type=FILE)
 def check(file: Path) -> None:
     """Check a configuration FILE and everything it names; start nothing."""
-    from ocppgw import config, gateway
+    from ocppgw import config
     from ocppgw.clock import SystemClock
+    from ocppgw.gateway.boxes import plans_of
 
     configuration, plugins = config.load(file)
-    gateway.open_drivers(configuration, plugins, SystemClock())
+    plans_of(configuration, plugins, SystemClock())
     settings = configuration.settings
     parts = ["a central system"] if settings.central_system is not None else []
     parts += [f"charge box {box.identity}" for box in settings.charge_boxes]

@@ -220,6 +220,7 @@ class Listener:
         self.description = description
         self._port = port
         self._server = server
+        self._bound = True
 
     @property
     def address(self) -> str:
@@ -242,10 +243,16 @@ class Listener:
         Handlers that are not done by then are cancelled. When it returns, no socket,
         task or timer is left.
         """
-        stopped = self._port.stopListening()
-        if stopped is not None:
-            await result_of(stopped)
+        await self.unbind()
         await self._server.drain(grace)
+
+    async def unbind(self) -> None:
+        """Gives the address up; connections that there are go on until :meth:`stop`."""
+        if self._bound:
+            self._bound = False
+            stopped = self._port.stopListening()
+            if stopped is not None:
+                await result_of(stopped)
 
 
 async def listen(

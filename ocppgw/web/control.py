@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from ocppgw.errors import UserError
 if TYPE_CHECKING:
     from ocppgw.central.service import CentralSystem
     from ocppgw.web.api import Api
+    from ocppgw.web.keeping import Keeping
 
 GRACE = 5.0  # seconds that answers in the making have at the end
 LONGEST = 100  # bytes of a path; sockaddr_un holds 107 and a final zero
@@ -59,10 +60,10 @@ class ControlServer:
             why = getattr(error, "strerror", None) or getattr(error, "socketError", error)
             raise UserError(f"control.socket: {path} cannot be used: {why}") from error
 
-    def open(self, central: CentralSystem | None) -> None:
-        """Answers requests from now on, about that central system (or none)."""
+    def open(self, central: Callable[[], CentralSystem | None], keeping: Keeping) -> None:
+        """Answers requests from now on; see :meth:`ocppgw.web.api.Api.open`."""
         assert self._api is not None
-        self._api.open(central)
+        self._api.open(central, keeping)
 
     async def stop(self) -> None:
         """Finishes what is in flight and closes the socket; its path goes with it."""
