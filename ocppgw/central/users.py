@@ -13,7 +13,7 @@ from ocppgw.central.settings import CentralSettings, UserSettings, UserStatus
 from ocppgw.clock import Clock
 from ocppgw.errors import UserError
 from ocppgw.ocpp.enums import AuthorizationStatus
-from ocppgw.ocpp.model import IdTagInfo
+from ocppgw.ocpp.model import AuthorizationData, IdTagInfo
 from ocppgw.storage.base import Conflict, Document, Insert, Storage, Update
 
 REMEMBERED = 10_000
@@ -85,6 +85,23 @@ class Users:
         ]
         configured = [document | {"configured": True} for document in self._configured.values()]
         return configured + stored
+
+    async def local_list(self, now: datetime) -> tuple[AuthorizationData, ...]:
+        """Those who may charge, as a station's local list has them (SendLocalList): with
+        their parent, and with the expiry date that they have themselves."""
+        judged = [(user, self._judged(user, now)) for user in await self.all()]
+        return tuple(
+            AuthorizationData(
+                id_tag=user["idTag"],
+                id_tag_info=IdTagInfo(
+                    status=info.status,
+                    expiry_date=user.get("expiryDate"),
+                    parent_id_tag=info.parent_id_tag,
+                ),
+            )
+            for user, info in judged
+            if info.status is AuthorizationStatus.ACCEPTED
+        )
 
     async def put(self, user: UserSettings) -> None:
         """Adds a user, or changes the one with that tag; free fields of it stay."""

@@ -14,6 +14,7 @@ import click
 from ocppgw.cli.backup import backup, restore
 from ocppgw.cli.check import check, plugins
 from ocppgw.cli.check_store import check_store
+from ocppgw.cli.pending import pending
 from ocppgw.cli.run import daemon, run
 from ocppgw.cli.send import send
 from ocppgw.errors import UserError
@@ -74,7 +75,7 @@ def simulate() -> None:
     """Simulate devices; plugins bring them."""
 
 
-for command in (run, daemon, check, plugins, send, backup, restore, check_store, simulate):
+for command in (run, daemon, check, plugins, send, pending, backup, restore, check_store, simulate):
     cli.add_command(command)
 
 

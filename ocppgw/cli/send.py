@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import sys
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import click
 
@@ -29,6 +30,17 @@ REFUSED = 3  # exit code
     type=click.File(),
     help="Take the fields from a JSON file, - for standard input.",
 )
+@click.option(
+    "--later",
+    metavar="TIME",
+    help="If the station cannot be reached, keep the command for that time (30m, 2h, 1d) and"
+    " send it right after the station's next message; `ocppgw pending` tells what became of it.",
+)
+@click.option(
+    "--users",
+    is_flag=True,
+    help="With SendLocalList: the list is the central system's users who may charge.",
+)
 @click.option("--config", type=FILE, help="The configuration file of the running gateway.")
 @click.option("--socket", type=FILE, help="The control socket of the running gateway.")
 def send(
@@ -36,27 +48,35 @@ def send(
     operation: str,
     fields: tuple[str, ...],
     file: TextIO | None,
+    later: str | None,
+    users: bool,
     config: Path | None,
     socket: Path | None,
 ) -> None:
     """Send an OPERATION to the station IDENTITY and show what it answers.
 
-    Fields have the names of the specification, in any case (idTag=…); a value that
-    begins with { or [ is JSON. The gateway is found by --socket, --config, the
+    Fields have the names of the specification, in any case (idTag=…). A list is JSON
+    ([…]), or its key comes once for each entry. The gateway is found by --socket, --config, the
     environment variable OCPPGW_SOCKET, or at var/control.sock.
 
-    The exit code is 0 when the station did it, 3 when it refused, 1 when there is no answer.
+    The exit code is 0 when the station did it (or, with --later, the command is kept), 3
+    when it refused, 1 when there is no answer.
     """
     body = _body(fields, file)
     client = ControlClient(control_socket(config, socket))
     path = f"/api/stations/{quote(identity, safe='')}/operations/{quote(operation, safe='')}"
-    reply = client.call("POST", path, body)
+    options = {"users": "true"} if users else {}
+    if later is not None:
+        options |= {"later": later, "by": getpass.getuser()}
+    reply = client.call("POST", f"{path}?{urlencode(options)}" if options else path, body)
     click.echo(_told(reply))
-    sys.exit(0 if reply["done"] else REFUSED)
+    sys.exit(0 if reply["done"] or "pending" in reply else REFUSED)
 
 
 def _told(reply: dict[str, Any]) -> str:
     """The answer in a line, and what else it holds indented below."""
+    if "pending" in reply:
+        return f"{reply['operation']}: {_kept(reply['pending'])}"
     response = dict(reply["response"])
     status = response.pop("status", None)
     line = f"{reply['operation']}: {status or 'answered'}"
@@ -65,18 +85,29 @@ def _told(reply: dict[str, Any]) -> str:
     return f"{line}\n{json.dumps(response, indent=2)}" if response else line
 
 
+def _kept(command: dict[str, Any]) -> str:
+    if command["state"] == "sending":
+        return f"command {command['number']} is being sent; see `ocppgw pending`"
+    why = f": {command['reason']}" if "reason" in command else ""
+    return f"waits as command {command['number']} until {command['until']}{why}"
+
+
 def _body(fields: tuple[str, ...], file: TextIO | None) -> Any:
     if file is not None:
         if fields:
             raise UserError("give the fields either as KEY=VALUE or with --json, not both")
         return _parsed(file.read(), file.name)
-    body = {}
+    body: dict[str, Any] = {}
     for field in fields:
         key, equals, value = field.partition("=")
         if not equals or not key:
             raise UserError(f"`{field}`: expected KEY=VALUE, such as idTag=04A1B2C3")
-        body[key] = _parsed(value, key) if value[:1] in ("{", "[") else value
+        body[key] = [*_several(body[key]), value] if key in body else value
     return body
+
+
+def _several(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def _parsed(text: str, name: str) -> Any:

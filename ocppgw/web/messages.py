@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 
+from ocppgw.errors import UserError
 from ocppgw.ocpp.enums import Unknown
 from ocppgw.ocpp.model import Request
 from ocppgw.ocpp.operations import Operation
 from ocppgw.tree import camel, from_plain
 from ocppgw.typed import read
 
+_BRITISH = re.compile("authorisation", re.IGNORECASE)
+
 
 def request_of(operation: Operation, body: object) -> Request:
-    """The request that a JSON body describes; ``UserError`` says all that is wrong with it."""
+    """The request that a JSON body describes; ``UserError`` says all that is wrong with it.
+
+    A list may also be given as the JSON text of one, or as its only entry, as command lines
+    have it; British spelling is taken for the American one.
+    """
+    body = _spelled(operation, body) if isinstance(body, dict) else body
     return read(from_plain(body), operation.request, source=operation.name, lax=True)
+
+
+def _spelled(operation: Operation, body: dict[Any, Any]) -> dict[str, Any]:
+    fields = {f.name.replace("_", ""): f.type for f in msgspec.structs.fields(operation.request)}
+    spelled = {}
+    for key, value in body.items():
+        name = _BRITISH.sub("authorization", str(key))
+        of_list = get_origin(fields.get(name.replace("_", "").lower())) is tuple
+        spelled[name] = _listed(f"{operation.name}: {key}", value) if of_list else value
+    return spelled
+
+
+def _listed(where: str, value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise UserError(f"{where}: not valid JSON: {error}") from error
+    return [value] if isinstance(value, (str, dict)) else value
 
 
 def as_json(value: object) -> Any:

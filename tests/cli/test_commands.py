@@ -223,7 +223,7 @@ def test_send_asks_the_running_gateway(
         (("--config", "none.yaml"), "has no `control` section"),
         (("--config", "bad.yaml"), "bad.yaml:1: control.socket: expected a path, got a list"),
         (("type", "--socket", "x"), "`type`: expected KEY=VALUE, such as"),
-        (("a={", "--socket", "x"), "a: not valid JSON"),
+        (("--json", "bad.json", "--socket", "x"), "bad.json: not valid JSON"),
         (("a=1", "--json", "none.yaml", "--socket", "x"), "not both"),
     ],
 )
@@ -231,6 +231,7 @@ def test_send_without_a_gateway_says_so(
     ocppgw: Any, file: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
     (file.parent / "none.yaml").write_text("{}")
+    (file.parent / "bad.json").write_text("{")
     (file.parent / "bad.yaml").write_text("control: {socket: []}")
     done = ocppgw("send", "BOX-1", "Reset", *arguments)
 
