@@ -44,7 +44,8 @@ class Judge:
     """Judges tags in this order:
 
     the age of the question, the connector's service, the session that runs there,
-    reservations, the local list, the cache (LocalPreAuthorize), the central system. If
+    reservations (of a tag whose parent is not known here, once that was asked for), the
+    local list, the cache (LocalPreAuthorize), the central system. If
     that cannot be reached, the local list and the cache (LocalAuthorizeOffline), and for
     a tag that nobody knows AllowOfflineTxForUnknownId. A fault is an answer: whoever the
     central system cannot judge is refused.
@@ -89,9 +90,19 @@ class Judge:
         if running is not None and (why := self._belongs_to(running, id_tag)):
             return _accepted(why)
         kept = self._reservations.refuses(connector_id, id_tag)
-        if kept is not None:
+        if kept is not None and self._tags.find(id_tag) is not None:
             return _refused(kept)
-        return self._at_once(id_tag) or await self._ask(id_tag, left)
+        verdict = self._at_once(id_tag) or await self._ask(id_tag, left)
+        return self._reserved(connector_id, id_tag, verdict)
+
+    def _reserved(self, connector_id: int, id_tag: str, verdict: Verdict) -> Verdict:
+        """The verdict, after a look at the reservations as they are now: the central
+        system may have said of what parent the tag is, or reserved meanwhile."""
+        parent = None if verdict.info is None else verdict.info.parent_id_tag
+        kept = self._reservations.refuses(connector_id, id_tag, parent)
+        if kept is None or not verdict.accepted:
+            return verdict
+        return msgspec.structs.replace(verdict, accepted=False, why=kept)
 
     def _belongs_to(self, running: Session, id_tag: str) -> str | None:
         """Why this tag may end that session, if that is known here."""

@@ -11,6 +11,7 @@ from ocppgw.chargepoint.narrator import Narrator, connector
 from ocppgw.chargepoint.register import SessionRegister
 from ocppgw.chargepoint.reservation_book import Reservation, ReservationBook
 from ocppgw.chargepoint.reservation_link import ReservationLink
+from ocppgw.chargepoint.tag_store import same_tag
 from ocppgw.clock import Clock
 from ocppgw.delivery.policy import Bell
 from ocppgw.ocpp.enums import ChargePointStatus, ReservationStatus
@@ -91,13 +92,16 @@ class Reservations:
         found = (self.on(number) for number in (connector_id, STATION))
         return next((r for r in found if r is not None and self._is_for(r, id_tag)), None)
 
-    def refuses(self, connector_id: int, id_tag: str) -> str | None:
+    def refuses(
+        self, connector_id: int, id_tag: str, parent_id_tag: str | None = None
+    ) -> str | None:
         """Why this tag may not begin a session there, in a few words: it is kept for
-        another's. Connector 0, the station's own reader, is refused what all refuse."""
+        another's. Connector 0, the station's own reader, is refused what all refuse.
+        ``parent_id_tag`` is the tag's parent, where the caller was just told of one."""
         if connector_id in self._connectors:
-            return self._refuses(connector_id, id_tag)
+            return self._refuses(connector_id, id_tag, parent_id_tag)
         idle = [n for n in self._connectors if self._register.on(n) is None]
-        reasons = [self._refuses(number, id_tag) for number in idle]
+        reasons = [self._refuses(number, id_tag, parent_id_tag) for number in idle]
         return reasons[0] if reasons and None not in reasons else None
 
     def plan_use(self, plan: Plan, reservation: Reservation) -> None:
@@ -263,22 +267,21 @@ class Reservations:
 
     # How things stand
 
-    def _is_for(self, reservation: Reservation, id_tag: str) -> bool:
-        """Tags are compared as OCPP's idTokens are, in any case of letters."""
-        if reservation.id_tag.casefold() == id_tag.casefold():
+    def _is_for(self, reservation: Reservation, id_tag: str, parent: str | None = None) -> bool:
+        if same_tag(reservation.id_tag, id_tag):
             return True
-        parent = self._parent_of(id_tag)
-        known = reservation.parent_id_tag
-        return None not in (parent, known) and str(parent).casefold() == str(known).casefold()
+        parent, wanted = parent or self._parent_of(id_tag), reservation.parent_id_tag
+        return parent is not None and wanted is not None and same_tag(parent, wanted)
 
-    def _refuses(self, connector_id: int, id_tag: str) -> str | None:
+    def _refuses(self, connector_id: int, id_tag: str, parent: str | None) -> str | None:
         if self._register.on(connector_id) is not None:
             return None
         own = self.on(connector_id)
         if own is not None:
-            return None if self._is_for(own, id_tag) else "connector is reserved for another"
+            theirs = self._is_for(own, id_tag, parent)
+            return None if theirs else "connector is reserved for another"
         whole = self.on(STATION)
-        if whole is None or self._is_for(whole, id_tag) or self._spare(but=connector_id):
+        if whole is None or self._is_for(whole, id_tag, parent) or self._spare(but=connector_id):
             return None
         return "the last free connector is reserved"
 

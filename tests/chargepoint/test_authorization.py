@@ -260,6 +260,58 @@ async def test_a_box_that_is_not_accepted_lets_nobody_in_but_the_list(world):
     assert verdicts == [True, False]
 
 
+# Reservations
+
+
+async def reserve(world, tag, parent=None):
+    request = m.ReserveNowRequest(
+        connector_id=1,
+        expiry_date=world.clock.now() + timedelta(minutes=10),
+        id_tag=tag,
+        parent_id_tag=parent,
+        reservation_id=7,
+    )
+    answer = await world.ordered(request, 1)
+    assert answer.status is e.ReservationStatus.ACCEPTED
+
+
+async def test_a_reserved_connector_is_kept_from_a_known_tag_unasked(world):
+    await begun(world, LISTED=ACCEPTED)
+    await reserve(world, "OWNER")
+    refused = await verdict(world, "LISTED")
+    await world.stop()
+
+    assert refused is False
+    assert asked(world) == []
+
+
+async def test_the_parent_of_an_unknown_tag_is_asked_for(world):
+    world.central.said.update(FRIEND=FAMILY, STRANGER=ACCEPTED)
+    await begun(world)
+    await reserve(world, "OWNER", parent="family")
+    verdicts = [await verdict(world, tag) for tag in ("FRIEND", "STRANGER")]
+    world.plc.start(1, "FRIEND")
+    await world.clock.advance(1)
+    [start] = world.central.of(m.StartTransactionRequest)
+    await world.stop()
+
+    assert verdicts == [True, False]
+    assert start.reservation_id == 7
+
+
+async def test_a_connector_reserved_while_the_central_system_is_asked_is_kept(world):
+    await begun(world)
+    world.central.delay = 3
+    event_id = world.plc.present_tag(1, "STRANGER")
+    await world.clock.advance(1)
+    await reserve(world, "OWNER")
+    await world.clock.advance(3)
+    answers = {a.event_id: a.accepted for a in world.answers(AnswerTag)}
+    await world.stop()
+
+    assert answers == {event_id: False}
+
+
 # Sessions
 
 
