@@ -15,6 +15,8 @@ from ocppgw.storage.base import Put, StorageError
 
 log = logging.getLogger(__name__)
 
+TAGS_A_DOCUMENT = 100
+
 
 class NotTaken(Exception):
     """An update that the list cannot take; the message is one sentence."""
@@ -27,9 +29,9 @@ class NotTaken(Exception):
 class LocalList:
     """What SendLocalList brought, tag by tag; tags compare without regard to case.
 
-    An update is one commit and is taken whole or not at all. Only tags of which something
-    else is said are written: a nightly full list that brings nothing new costs next to
-    nothing. ``listed`` may add to that commit; it is given the tags of the update.
+    An update is one commit and is taken whole or not at all. Only what changes is written:
+    a nightly full list that brings nothing new costs next to nothing. ``listed`` may add
+    to that commit; it is given the tags of the update.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class LocalList:
         self._ledger = ledger
         self._longest = longest
         self._listed = listed
-        self._tags = TagStore(ledger, clock, LISTED_TAGS)
+        self._tags = TagStore(ledger, clock, LISTED_TAGS, a_document=TAGS_A_DOCUMENT)
         self._version = 0
 
     @property
@@ -86,7 +88,7 @@ class LocalList:
     def _planned(self, request: SendLocalListRequest) -> Plan | None:
         """The commit that makes the list what the update wants; ``None`` if it is that."""
         sent = {folded(entry.id_tag): entry for entry in request.local_authorization_list}
-        here = {folded(tag.id_tag): tag.info for tag in self._tags}
+        here = {name: tag.info for name, tag in self._tags.items()}
         said = {
             name: lasting(entry.id_tag_info)
             for name, entry in sent.items()

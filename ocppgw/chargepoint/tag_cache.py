@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.records import JUDGED_TAGS
-from ocppgw.chargepoint.tag_store import KeptTag, TagStore, folded, lasting, valid_at
+from ocppgw.chargepoint.tag_store import TagStore, folded, lasting, valid_at
 from ocppgw.clock import Clock
 from ocppgw.ocpp.model import IdTagInfo
 
@@ -28,7 +28,7 @@ class TagCache:
         self._ledger = ledger
         self._clock = clock
         self._longest = longest
-        self._tags = TagStore(ledger, clock, JUDGED_TAGS)
+        self._tags = TagStore(ledger, clock, JUDGED_TAGS, a_document=1)
 
     def __len__(self) -> int:
         return len(self._tags)
@@ -48,7 +48,7 @@ class TagCache:
         same = before is not None and before.info == said
         if before is not None and same and abs(self._clock.now() - before.at) < FRESH:
             return
-        self._tags.plan(plan, [(id_tag, said)], [tag.id_tag for tag in self._surplus(id_tag)])
+        self._tags.plan(plan, [(id_tag, said)], self._surplus(id_tag))
 
     def plan_forgotten(self, plan: Plan, id_tags: Iterable[str]) -> None:
         """Adds to a commit that these tags are not remembered any longer."""
@@ -61,18 +61,19 @@ class TagCache:
 
         async def prepare() -> Plan:
             plan = Plan()
-            self.plan_forgotten(plan, [tag.id_tag for tag in self._tags])
+            self.plan_forgotten(plan, [name for name, _ in self._tags.items()])
             return plan
 
         await self._ledger.write(prepare)
 
-    def _surplus(self, id_tag: str) -> list[KeptTag]:
+    def _surplus(self, id_tag: str) -> list[str]:
         """The tags that make room for this one."""
-        others = [tag for tag in self._tags if folded(tag.id_tag) != folded(id_tag)]
-        surplus = len(others) + 1 - self._longest
-        if surplus <= 0:
+        if len(self._tags) < self._longest:
             return []
+        others = [(name, tag) for name, tag in self._tags.items() if name != folded(id_tag)]
+        surplus = max(0, len(others) + 1 - self._longest)
         now = self._clock.now()
-        return heapq.nsmallest(
-            surplus, others, key=lambda tag: (valid_at(tag.info, now), tag.number, tag.place)
+        leaving = heapq.nsmallest(
+            surplus, others, key=lambda other: (valid_at(other[1].info, now), other[1].number)
         )
+        return [name for name, _ in leaving]

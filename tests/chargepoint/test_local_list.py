@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -208,6 +209,54 @@ async def test_the_same_list_again_is_not_written_again():
     assert content(await loaded(storage), "A", "B") == {"A": DETAILED, "B": BLOCKED}
 
 
+async def test_a_change_of_a_few_tags_leaves_most_of_a_long_list_unwritten():
+    storage = CountingStorage()
+    local_list = await loaded(storage, longest=1000)
+    tags = {f"TAG-{number:03}": ACCEPTED for number in range(1000)}
+    await local_list.update(update(FULL, 1, **tags))
+    written = storage.changes
+    changes = [
+        entry("TAG-005", BLOCKED),
+        entry("TAG-006"),
+        entry("TAG-999"),
+        entry("NEW", DETAILED),
+    ]
+    await local_list.update(update(DIFFERENTIAL, 2, *changes))
+
+    # The version, and two documents of a hundred tags each instead of two others.
+    assert storage.changes == written + 1 + 2 + 2
+    reloaded = await loaded(storage, longest=1000)
+    assert content(reloaded, "TAG-004", "TAG-005", "TAG-006", "TAG-998", "TAG-999", "NEW") == {
+        "TAG-004": ACCEPTED,
+        "TAG-005": BLOCKED,
+        "TAG-998": ACCEPTED,
+        "NEW": DETAILED,
+    }
+    assert len(reloaded) == len(local_list) == 999
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_after_any_updates_memory_and_store_say_what_was_sent(seed):
+    chance = random.Random(seed)
+    storage = MemoryStorage()
+    local_list = await loaded(storage, longest=300)
+    names = [f"TAG-{number:03}" for number in range(300)]
+    expected = {}
+    for version in range(1, 9):
+        full = chance.random() < 0.3
+        said = [ACCEPTED, BLOCKED, DETAILED, *([] if full else [None])]
+        tags = chance.sample(names, chance.choice([0, 1, 5, 250]))
+        sent = {tag: chance.choice(said) for tag in tags}
+        expected = {**({} if full else expected), **sent}
+        kind = FULL if full else DIFFERENTIAL
+        assert await local_list.update(update(kind, version, **sent)) is Status.ACCEPTED
+        expected = {tag: info for tag, info in expected.items() if info is not None}
+
+    for its in (local_list, await loaded(storage)):
+        assert content(its, *names) == expected
+        assert len(its) == len(expected)
+
+
 async def test_a_tag_in_use_elsewhere_is_an_accepted_one():
     local_list = await loaded(MemoryStorage())
     busy = m.IdTagInfo(status=e.AuthorizationStatus.CONCURRENT_TX, parent_id_tag="P")
@@ -254,7 +303,7 @@ async def test_ten_thousand_tags_in_a_file(tmp_path):
     local_list = await loaded(storage, longest=10_000)
     documents = await storage.find(LISTED_TAGS, {"box": "BOX-1"})
     await storage.close()
-    assert (len(local_list), len(documents), local_list.version) == (10_000, 10_000, 2)
+    assert (len(local_list), len(documents), local_list.version) == (10_000, 100, 2)
     assert content(local_list, "TAG-00007", "TAG-09999", "NEW", "TAG-00008") == {
         "TAG-00007": BLOCKED,
         "NEW": ACCEPTED,
