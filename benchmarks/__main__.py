@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from benchmarks import calls, footprint, report, rounds
+from benchmarks import calls, footprint, report, rounds, year
 from benchmarks.load import CONNECTIONS, IDENTITIES
 from benchmarks.messages import KINDS
 from benchmarks.processes import bare, central_system, running
@@ -98,4 +98,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["year"]:
+        year.main(sys.argv[2:])
+    else:
+        main()

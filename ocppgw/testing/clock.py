@@ -44,14 +44,21 @@ class FakeClock:
         what they do settle; a sleep begun meanwhile ends within the same advance if due."""
         end = self._monotonic + seconds
         await settle()
-        while self._sleepers and self._sleepers[0][0] <= end:
+        while self.wake_next(end):
+            await settle()
+        self._move_to(end)
+        await settle()
+
+    def wake_next(self, latest: float) -> bool:
+        """Turns the clock on to the first sleeper that is due by ``latest``, in monotonic
+        time, and wakes it; ``False`` if there is none."""
+        while self._sleepers and self._sleepers[0][0] <= latest:
             due, _, waiter = heapq.heappop(self._sleepers)
             self._move_to(max(due, self._monotonic))
             if not waiter.done():
                 waiter.set_result(None)
-                await settle()
-        self._move_to(end)
-        await settle()
+                return True
+        return False
 
     def set_time(self, now: datetime) -> None:
         """Sets the wall clock as an operator or NTP would; monotonic time does not move."""
