@@ -27,7 +27,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, start: Document) -> Begun:
-        """The start of a stored transaction that has one."""
+        """The start of a transaction that has not ended: what is suspect of it is its clock."""
         return cls(
             said=start["timestamp"],
             received=start["receivedAt"],

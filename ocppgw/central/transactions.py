@@ -37,7 +37,7 @@ ATTEMPTS = 32
 class Transactions:
     """Starts and finds transactions. ``secret`` is set before the first start.
 
-    ``begun`` is told of every start that is stored, also of one that was there before.
+    ``begun`` is told of every start that is stored, again of one that still runs.
     """
 
     def __init__(
@@ -101,7 +101,8 @@ class Transactions:
                 return number
             if taken.get("startKey") == key:
                 if taken["state"] == ACTIVE or not document.get("suspect"):
-                    await self._remembered(taken)
+                    if taken["state"] == ACTIVE:  # what it closes may not be closed yet
+                        await self._remembered(taken)
                     return number
                 first = first or number
                 attempt = max(attempt + 1, taken.get("latestAttempt", 0))

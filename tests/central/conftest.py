@@ -19,6 +19,7 @@ from ocppgw.ocpp.model import (
     StartTransactionRequest,
     StopTransactionRequest,
 )
+from ocppgw.storage import StorageUnavailable
 from ocppgw.testing.clock import FakeClock
 from ocppgw.testing.storage import MemoryStorage
 
@@ -59,6 +60,53 @@ def values(*readings, connector_id=1, transaction_id=None):
     return MeterValuesRequest(
         connector_id=connector_id, transaction_id=transaction_id, meter_value=readings
     )
+
+
+class Racing(MemoryStorage):
+    """Lets a test act in between: ``first[name]`` runs before the next such call."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.first = {}
+
+    async def _meanwhile(self, name):
+        act = self.first.pop(name, None)
+        if act is not None:
+            await act()
+
+    async def commit(self, *changes):
+        await self._meanwhile(f"commit {changes[0].collection.name}")
+        await super().commit(*changes)
+
+    async def get(self, collection, key):
+        document = await super().get(collection, key)
+        await self._meanwhile(f"got {collection.name}")
+        return document
+
+
+class Dying(MemoryStorage):
+    """Killed at the ``calls``-th call from now: that one does nothing, and none after it."""
+
+    def __init__(self, collections, calls, contents=None):
+        super().__init__(collections, contents=contents)
+        self.calls = calls
+
+    def _one(self):
+        self.calls -= 1
+        if self.calls < 0:
+            raise StorageUnavailable("killed")
+
+    async def commit(self, *changes):
+        self._one()
+        await super().commit(*changes)
+
+    async def get(self, collection, key):
+        self._one()
+        return await super().get(collection, key)
+
+    async def find(self, *arguments, **more):
+        self._one()
+        return await super().find(*arguments, **more)
 
 
 class Stations:
@@ -162,6 +210,7 @@ def tools():
 
     tools = Tools()
     tools.start, tools.stop, tools.reading, tools.values = start, stop, reading, values
+    tools.Racing, tools.Dying = Racing, Dying
     tools.boot, tools.T0, tools.Bench, tools.FROM, tools.PATH = boot, T0, Bench, FROM, PATH
     return tools
 

@@ -12,36 +12,14 @@ from ocppgw.storage import Conflict, Insert, StorageUnavailable
 from ocppgw.testing.storage import MemoryStorage
 
 
-class Racing(MemoryStorage):
-    """Lets a test act in between: ``first[name]`` runs before the next such call."""
-
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        self.first = {}
-
-    async def _meanwhile(self, name):
-        act = self.first.pop(name, None)
-        if act is not None:
-            await act()
-
-    async def commit(self, *changes):
-        await self._meanwhile(f"commit {changes[0].collection.name}")
-        await super().commit(*changes)
-
-    async def get(self, collection, key):
-        document = await super().get(collection, key)
-        await self._meanwhile(f"got {collection.name}")
-        return document
-
-
-async def two(make):
-    one = await make(storage=Racing(COLLECTIONS), secret="the same for all in these tests")
+async def two(make, tools):
+    one = await make(storage=tools.Racing(COLLECTIONS), secret="the same for all in these tests")
     return one, await one.another()
 
 
 async def number_of(make, tools):
     """The id that the start will get."""
-    bench, other = await two(make)
+    bench, other = await two(make, tools)
     number = (await bench.call(tools.start())).transaction_id
     await bench.central.stop()
     await other.central.stop()
@@ -49,7 +27,7 @@ async def number_of(make, tools):
 
 
 async def test_a_stop_that_another_process_has_just_taken(make, tools):
-    one, other = await two(make)
+    one, other = await two(make, tools)
     number = (await one.call(tools.start())).transaction_id
     one.storage.first["commit transaction"] = lambda: other.call(tools.stop(number))
 
@@ -63,7 +41,7 @@ async def test_a_stop_that_another_process_has_just_taken(make, tools):
 
 async def test_a_start_that_comes_while_its_stop_is_being_stored_alone(make, tools):
     number = await number_of(make, tools)
-    one, other = await two(make)
+    one, other = await two(make, tools)
     one.storage.first["commit transaction"] = lambda: other.call(tools.start())
 
     await one.call(tools.stop(number))
@@ -76,7 +54,7 @@ async def test_a_start_that_comes_while_its_stop_is_being_stored_alone(make, too
 
 async def test_a_stop_whose_id_turns_out_to_be_another_stations(make, tools):
     number = await number_of(make, tools)
-    one, other = await two(make)
+    one, other = await two(make, tools)
     one.storage.first["commit transaction"] = lambda: other.call(tools.start())
 
     for _ in range(2):
@@ -106,7 +84,7 @@ async def test_a_stop_for_which_no_id_is_free(make, tools, monkeypatch):
 
 async def test_a_join_that_another_process_has_just_made(make, tools):
     number = await number_of(make, tools)
-    one, other = await two(make)
+    one, other = await two(make, tools)
     await one.call(tools.stop(number))
 
     async def meanwhile():
@@ -124,7 +102,7 @@ async def test_a_join_that_another_process_has_just_made(make, tools):
 
 async def test_a_stop_remembered_but_not_yet_taken_is_taken_by_its_repeat(make, tools):
     """Killed between the two: a store without transactions over several documents."""
-    bench = await make(storage=Racing(COLLECTIONS))
+    bench = await make(storage=tools.Racing(COLLECTIONS))
     await bench.call(tools.start())
 
     async def die():
@@ -159,7 +137,7 @@ async def test_ids_that_never_come_free_are_an_error_that_the_station_repeats(
 
 
 async def test_many_sessions_of_a_station_without_a_clock_are_found_at_once(make, tools):
-    bench = await make(storage=Racing(COLLECTIONS))
+    bench = await make(storage=tools.Racing(COLLECTIONS))
     never_set = tools.T0.replace(year=1970)
     request = tools.start(timestamp=never_set, meter_start=0)
     for _ in range(50):  # more than there are attempts
@@ -172,8 +150,8 @@ async def test_many_sessions_of_a_station_without_a_clock_are_found_at_once(make
     await bench.central.stop()
 
 
-async def test_one_secret_for_two_processes_that_start_together():
-    storage = Racing(COLLECTIONS)
+async def test_one_secret_for_two_processes_that_start_together(tools):
+    storage = tools.Racing(COLLECTIONS)
 
     async def other():
         document = {"name": "installation", "secret": "ab" * 32}
@@ -197,7 +175,7 @@ async def test_a_secret_that_cannot_be_kept_is_no_secret():
 
 
 async def test_stations_loaded_twice_at_once_are_one(make, tools):
-    one, other = await two(make)
+    one, other = await two(make, tools)
     await one.call(tools.boot)
 
     await asyncio.gather(*(other.call(tools.start()) for _ in range(3)))
