@@ -10,6 +10,7 @@ import msgspec
 
 from ocppgw.chargepoint.keys import FIELDS, Keys, parsed, shown
 from ocppgw.chargepoint.ledger import Ledger, Plan
+from ocppgw.chargepoint.local_list import SENT_AT_ONCE
 from ocppgw.chargepoint.records import CONFIGURATION
 from ocppgw.chargepoint.settings import ChargeBoxSettings
 from ocppgw.chargepoint.values import SAYABLE
@@ -37,7 +38,7 @@ def fixed_keys(settings: ChargeBoxSettings) -> dict[str, str]:
         **{f"{name}MaxLength": str(len(SAYABLE)) for name in lists},
         "StopTransactionMaxMeterValues": str(settings.stop_data_limit),
         "LocalAuthListMaxLength": str(settings.local_list_length),
-        "SendLocalListMaxLength": str(settings.local_list_length),
+        "SendLocalListMaxLength": str(min(settings.local_list_length, SENT_AT_ONCE)),
         "ReserveConnectorZeroSupported": "true",
     }
 

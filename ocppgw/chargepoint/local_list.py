@@ -16,6 +16,8 @@ from ocppgw.storage.base import Put, StorageError
 log = logging.getLogger(__name__)
 
 TAGS_A_DOCUMENT = 100
+# Tags of one SendLocalList that surely fit the default limit of a request's body.
+SENT_AT_ONCE = 10_000
 
 
 class NotTaken(Exception):

@@ -24,12 +24,12 @@ class HttpLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     body_bytes: Annotated[
         int,
         Meta(
-            description="Body of a request, at most, before and after decompression. The"
-            " transactionData of an eight-hour session sampled every minute is about 600 kB,"
-            " so much less than the default turns such a StopTransaction away.",
+            description="Body of a request, at most, before and after decompression. A"
+            " SendLocalList of 10,000 tags is up to 3 MB, the transactionData of an eight-hour"
+            " session sampled every minute about 600 kB: a limit below turns them away.",
             ge=KIB,
         ),
-    ] = 2 * MIB
+    ] = 4 * MIB
     pending_body_bytes: Annotated[
         int,
         Meta(
