@@ -8,6 +8,7 @@ from typing import Any
 
 from ocppgw import hookimpl
 from ocppgw.central import CentralContext, CentralHandler
+from ocppgw.chargepoint import ChargePointContext, ChargePointHandler
 from ocppgw.observe import GatewayContext, Observer
 from ocppgw.ocpp import model
 from ocppgw.plc import PlcDriver
@@ -37,6 +38,14 @@ def ocppgw_central_handlers(
     central: CentralContext,
 ) -> Mapping[type[model.Request], CentralHandler[Any]]:
     options = central.options(NAME, Options)
+    return {model.DataTransferRequest: VendorService(options.vendor_id)}
+
+
+@hookimpl
+def ocppgw_charge_point_handlers(
+    box: ChargePointContext,
+) -> Mapping[type[model.Request], ChargePointHandler[Any]]:
+    options = box.options(NAME, Options)
     return {model.DataTransferRequest: VendorService(options.vendor_id)}
 
 

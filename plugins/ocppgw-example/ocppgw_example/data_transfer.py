@@ -1,17 +1,18 @@
-"""A handler in the central system: answers DataTransfer for one vendor."""
+"""A handler for either side: answers DataTransfer for one vendor."""
 
 from ocppgw.central import CentralCall
+from ocppgw.chargepoint import ChargePointCall
 from ocppgw.ocpp import enums, model
 
 
 class VendorService:
-    """Message ``echo`` sends the data back, ``time`` the central system's time."""
+    """Message ``echo`` sends the data back, ``time`` the receiver's time."""
 
     def __init__(self, vendor_id: str) -> None:
         self._vendor_id = vendor_id
 
     async def __call__(
-        self, request: model.DataTransferRequest, call: CentralCall
+        self, request: model.DataTransferRequest, call: CentralCall | ChargePointCall
     ) -> model.DataTransferResponse | None:
         if request.vendor_id != self._vendor_id:
             return None  # somebody else's: the next handler is asked

@@ -38,5 +38,8 @@ def test_one_of_each(hook: str) -> None:
     assert len(getattr(ocppgw_example, f"ocppgw_{hook}")(CONTEXT)) == 1
 
 
-def test_only_data_transfer_is_handled() -> None:
-    assert set(ocppgw_example.ocppgw_central_handlers(CONTEXT)) == {model.DataTransferRequest}
+@pytest.mark.parametrize("side", ["central", "charge_point"])
+def test_only_data_transfer_is_handled(side: str) -> None:
+    handlers = getattr(ocppgw_example, f"ocppgw_{side}_handlers")(CONTEXT)
+
+    assert set(handlers) == {model.DataTransferRequest}
