@@ -18,6 +18,7 @@ from ocppgw import logs
 from ocppgw.ending import leave_at_last
 from ocppgw.errors import UserError
 from ocppgw.service import GatewayService
+from ocppgw.systemd import Notify, notifier, silent
 
 PIPE = 4096  # bytes that a pipe takes in one piece
 
@@ -41,21 +42,32 @@ def make_service(
     kind: type[GatewayService] = GatewayService,
     *,
     log_level: str | None = None,
+    notify: Notify = silent,
 ) -> GatewayService:
-    """The service of a configuration file; raises ``UserError`` if anything is wrong with it."""
+    """The service of a configuration file; raises ``UserError`` if anything is wrong with it.
+
+    ``log_level`` goes before the file's; ``notify`` tells a service manager.
+    """
     reactor = install_reactor()
     from ocppgw import config, gateway  # plugins may import the reactor, so not before
 
     configuration, plugins = config.load(file)
     logs.set_level(log_level or configuration.settings.logging.level)
-    return kind(gateway.Gateway(configuration, plugins, reactor), reactor)
+    made = gateway.Gateway(
+        configuration,
+        plugins,
+        reactor,
+        set_level=logs.set_level if log_level is None else None,
+        notify=notify,
+    )
+    return kind(made, reactor)
 
 
 def foreground(file: Path, *, log_level: str | None = None) -> int:
     """Runs until SIGTERM or SIGINT; the exit code. ``log_level`` goes before the file's."""
     logs.to_console()
     reactor = install_reactor()
-    gateway = make_service(file, log_level=log_level)
+    gateway = make_service(file, log_level=log_level, notify=notifier())
     gateway.privilegedStartService()
     gateway.startService()
     reactor.addSystemEventTrigger("before", "shutdown", gateway.stopService)

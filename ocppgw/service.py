@@ -13,17 +13,20 @@ from twisted.internet.defer import Deferred
 
 from ocppgw.bridge import later, when_running
 from ocppgw.errors import UserError
+from ocppgw.hangup import Hangup
 from ocppgw.storage.base import StorageError
 
 log = logging.getLogger(__name__)
 
 
 class Startable(Protocol):
-    """What has ports to bind, and a start and an end that take time."""
+    """What has ports to bind, a start and an end that take time, and a configuration."""
 
     def bind(self) -> None: ...
 
     async def start(self) -> None: ...
+
+    async def reload(self) -> object: ...
 
     async def stop(self) -> None: ...
 
@@ -32,7 +35,7 @@ class GatewayService(Service):
     """Binds before anything runs, starts on the reactor's first turn, stops in order.
 
     A start that fails late ends the process; ``exit_code`` is then 1, and plain twistd
-    ends as if interrupted.
+    ends as if interrupted. SIGHUP has the configuration read again.
     """
 
     def __init__(self, gateway: Startable, reactor: ReactorBase) -> None:
@@ -40,6 +43,8 @@ class GatewayService(Service):
         self._gateway = gateway
         self._reactor = reactor
         self._starting: asyncio.Task[None] | None = None
+        self._hangup: Hangup | None = None
+        self._reloads: set[asyncio.Task[None]] = set()
 
     def privilegedStartService(self) -> None:  # noqa: N802  Twisted's name
         """Binds the ports; raises ``UserError`` if one cannot be had."""
@@ -57,6 +62,7 @@ class GatewayService(Service):
     def _begin(self) -> None:
         if self.running:
             self._starting = asyncio.ensure_future(self._start())
+            self._hangup = Hangup(self._reactor, self._begin_reload, self._terminal_gone)
 
     async def _start(self) -> None:
         try:
@@ -71,10 +77,33 @@ class GatewayService(Service):
         self.exit_code = 1
         self._reactor.sigInt(signal.SIGINT)
 
+    def _begin_reload(self) -> None:
+        task = asyncio.ensure_future(self._reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def _reload(self) -> None:
+        if self._starting is not None:
+            await asyncio.wait([self._starting])  # the file may have changed since it was read
+        try:
+            await self._gateway.reload()
+        except UserError:
+            return  # the gateway has told it
+        except Exception:
+            log.exception("the reload failed; restart the gateway")
+
+    def _terminal_gone(self) -> None:
+        log.info("the terminal is gone")
+        self._reactor.sigTerm(signal.SIGTERM)
+
     async def _end(self) -> None:
         log.info("stopping; what is under way is finished first")
+        if self._hangup is not None:
+            self._hangup.forget()
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait([self._starting])
         await self._gateway.stop()
+        if self._reloads:
+            await asyncio.wait(self._reloads)
         log.info("stopped")

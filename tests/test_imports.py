@@ -25,7 +25,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"delivery"}),  # the lanes send through a peer
     frozenset({"central", "chargepoint"}),
     frozenset({"web"}),
-    frozenset({"plugins", "narrate", "observing", "ending", "logs", "systemd"}),
+    frozenset({"plugins", "narrate", "observing", "ending", "logs", "systemd", "hangup"}),
     frozenset({"config"}),
     frozenset({"gateway", "reference", "service"}),
     frozenset({"runner"}),

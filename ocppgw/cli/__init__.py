@@ -15,6 +15,7 @@ from ocppgw.cli.backup import backup, restore
 from ocppgw.cli.check import check, plugins
 from ocppgw.cli.check_store import check_store
 from ocppgw.cli.pending import pending
+from ocppgw.cli.reload import reload
 from ocppgw.cli.run import daemon, run
 from ocppgw.cli.send import send
 from ocppgw.errors import UserError
@@ -75,7 +76,20 @@ def simulate() -> None:
     """Simulate devices; plugins bring them."""
 
 
-for command in (run, daemon, check, plugins, send, pending, backup, restore, check_store, simulate):
+COMMANDS = (
+    run,
+    daemon,
+    reload,
+    check,
+    plugins,
+    send,
+    pending,
+    backup,
+    restore,
+    check_store,
+    simulate,
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -23,7 +23,8 @@ LEVELS = ("debug", "xml", "info", "warning", "error")
 def run(file: Path, log_level: str | None) -> None:
     """Run the gateway of a configuration FILE in the foreground.
 
-    SIGTERM or Ctrl-C ends it in order, with exit code 0.
+    SIGTERM or Ctrl-C ends it in order, with exit code 0. SIGHUP has the file read again,
+    as does `ocppgw reload`.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the reactor has its own
     try:

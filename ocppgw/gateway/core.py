@@ -49,10 +49,11 @@ class Gateway:
         reactor: ReactorBase,
         clock: Clock | None = None,
         *,
-        set_level: Callable[[str], None] = logs.set_level,
+        set_level: Callable[[str], None] | None = logs.set_level,
         notify: Notify = silent,
     ) -> None:
-        """``set_level`` puts a log level in force, ``notify`` tells a service manager."""
+        """``set_level`` puts a log level in force, ``None`` if a reload must not change it;
+        ``notify`` tells a service manager."""
         self._house = House(configuration, plugins, reactor, clock or SystemClock())
         self._reactor = reactor
         self._set_level = set_level
@@ -148,18 +149,20 @@ class Gateway:
         A second one waits for the first. Raises ``UserError`` with everything that is
         wrong with the file; nothing has changed then.
         """
-        return await self._by_itself(self._reload)
+        try:
+            return await self._by_itself(self._reload)
+        except UserError as error:
+            log.error("the configuration is not reloaded: %s", error)
+            raise
 
     async def _reload(self) -> Reloaded:
         self._notify(RELOADING, f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         log.info("%s is read again", self._house.ground.path)
         try:
             reloaded = await Reloading(self._house, self._set_level).run()
-        except UserError as error:
-            log.error("nothing has changed: %s", error)
-            raise
         finally:
-            self._notify(READY, self._status())
+            if self._ready:
+                self._notify(READY, self._status())
         for level, told in (
             (logging.INFO, reloaded.done),
             (logging.WARNING, reloaded.restart),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,8 @@ class Door:
         try:
             new = await self._bound(where)
         except UserError:
+            if not _may_be_one(before.listen, where.listen):
+                raise
             await old.unbind()
             try:
                 new = await self._bound(where)
@@ -99,3 +102,9 @@ class Door:
         log.info(
             "%s listens at %s port %d", self.section, self.listener.address, self.listener.port
         )
+
+
+def _may_be_one(one: str, other: str) -> bool:
+    """Whether two endpoint strings may stand for the same address: a port, or a path."""
+    ports = [set(re.findall(r":(\d+)(?=:|$)", description)) for description in (one, other)]
+    return one == other or bool(ports[0] & ports[1])

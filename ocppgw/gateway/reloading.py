@@ -33,7 +33,7 @@ RESTART = "counts from the next start of the gateway on"
 class Reloading:
     """One reload. What fails keeps its old settings, and the rest goes on."""
 
-    def __init__(self, house: House, set_level: Callable[[str], None]) -> None:
+    def __init__(self, house: House, set_level: Callable[[str], None] | None) -> None:
         self._house = house
         self._set_level = set_level
         self._done: list[str] = []
@@ -90,7 +90,11 @@ class Reloading:
 
     def _logging(self, new: Configuration) -> None:
         section = new.settings.logging
-        if section != self._house.settings.logging:
+        if section == self._house.settings.logging:
+            return
+        if self._set_level is None:
+            self._restart.append(f"logging: the level {RESTART}, for the command line named one")
+        else:
             self._set_level(section.level)
             self._keep(logging=section)
             self._done.append(f"logging: the level is {section.level}")

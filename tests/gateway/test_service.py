@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+from collections.abc import Callable
 
 import pytest
 
+from ocppgw import hangup
 from ocppgw.bridge import result_of
 from ocppgw.errors import UserError
 from ocppgw.service import GatewayService
 
 
 class Reactor:
-    interrupted = 0
+    def __init__(self) -> None:
+        self.interrupted = 0
+        self.terminated = 0
 
     def sigInt(self, number: int) -> None:  # noqa: N802
         self.interrupted += 1
+
+    def sigTerm(self, number: int) -> None:  # noqa: N802
+        self.terminated += 1
+
+    def callFromThread(self, call: Callable[[], object]) -> None:  # noqa: N802
+        asyncio.get_running_loop().call_soon(call)
 
 
 class Gateway:
@@ -25,6 +36,8 @@ class Gateway:
         self.failure = failure
         self.hangs = hangs
         self.began = asyncio.Event()
+        self.reloaded = asyncio.Event()
+        self.reload_failure: Exception | None = None
 
     def bind(self) -> None:
         self.told.append("bind")
@@ -37,6 +50,12 @@ class Gateway:
         if self.failure is not None:
             raise self.failure
         self.told.append("started")
+
+    async def reload(self) -> None:
+        self.told.append("reload")
+        self.reloaded.set()
+        if self.reload_failure is not None:
+            raise self.reload_failure
 
     async def stop(self) -> None:
         self.told.append("stop")
@@ -101,6 +120,45 @@ async def test_a_stop_before_the_first_turn_starts_nothing() -> None:
     await asyncio.sleep(0.01)
 
     assert gateway.told == ["stop"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [(None, ""), (UserError("wrong"), ""), (RuntimeError("bug"), "the reload failed")],
+)
+async def test_sighup_has_the_configuration_read_again(
+    failure: Exception | None, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = Gateway()
+    gateway.reload_failure = failure
+    before = signal.getsignal(signal.SIGHUP)
+    made, reactor = service(gateway)
+    made.startService()
+    await gateway.began.wait()
+    signal.raise_signal(signal.SIGHUP)
+    await asyncio.wait_for(gateway.reloaded.wait(), 30)
+    await result_of(made.stopService())
+
+    assert gateway.told == ["start", "started", "reload", "stop"]
+    assert told in caplog.text
+    assert reactor.terminated == 0
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+async def test_a_terminal_that_is_closed_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = [True]
+    monkeypatch.setattr(hangup, "has_terminal", lambda: there[0])
+    gateway = Gateway()
+    made, reactor = service(gateway)
+    made.startService()
+    await gateway.began.wait()
+    there[0] = False
+    signal.raise_signal(signal.SIGHUP)
+    await asyncio.sleep(0.01)
+    await result_of(made.stopService())
+
+    assert reactor.terminated == 1
+    assert "reload" not in gateway.told
 
 
 def test_the_levels_of_the_configuration() -> None:
