@@ -10,7 +10,6 @@ import msgspec
 from ocppgw.chargepoint.boot import Boot, BootState
 from ocppgw.chargepoint.keys import Keys
 from ocppgw.chargepoint.line import CentralLine
-from ocppgw.chargepoint.records import Session
 from ocppgw.chargepoint.register import SessionRegister
 from ocppgw.chargepoint.reservations import Reservations
 from ocppgw.chargepoint.tag_store import same_tag
@@ -27,6 +26,7 @@ SILENT_PATIENCE = 3.0
 # central system.
 RESERVE = 2.0
 SHORTEST_CALL = 0.1
+STATION = 0
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,8 +86,7 @@ class Judge:
             return _refused("it is empty")
         if not self._in_service(connector_id):
             return _refused("out of service")
-        running = self._register.on(connector_id)
-        if running is not None and (why := self._belongs_to(running, id_tag)):
+        if why := self._ends_session(connector_id, id_tag):
             return _accepted(why)
         kept = self._reservations.refuses(connector_id, id_tag)
         if kept is not None and self._tags.find(id_tag) is not None:
@@ -104,16 +103,20 @@ class Judge:
             return verdict
         return msgspec.structs.replace(verdict, accepted=False, why=kept)
 
-    def _belongs_to(self, running: Session, id_tag: str) -> str | None:
-        """Why this tag may end that session, if that is known here."""
-        if same_tag(running.id_tag, id_tag):
+    def _ends_session(self, connector_id: int, id_tag: str) -> str | None:
+        """Why this tag may end a session there, if that is known here; at connector 0,
+        the station's own reader, any session."""
+        running = self._register.running()
+        there = [s for s in running if connector_id in (STATION, s.connector_id)]
+        if any(same_tag(session.id_tag, id_tag) for session in there):
             return "it started the running session"
-        known, parent = self._tags.find(id_tag), self._tags.parent_of(running.id_tag)
-        if known is None or not known.valid or parent is None:
+        known = self._tags.find(id_tag)
+        if known is None or not known.valid or known.info.parent_id_tag is None:
             return None
-        if not same_tag(known.info.parent_id_tag or "", parent):
-            return None
-        return "it is of the same group as the tag of the running session"
+        parents = [self._tags.parent_of(session.id_tag) for session in there]
+        if any(parent and same_tag(parent, known.info.parent_id_tag) for parent in parents):
+            return "it is of the same group as the tag of the running session"
+        return None
 
     def _at_once(self, id_tag: str) -> Verdict | None:
         """The verdict that needs no central system, reached or not."""
@@ -130,7 +133,7 @@ class Judge:
         if not await self._boot.accepted_within(until - self._clock.monotonic()):
             if self._boot.state is BootState.REFUSED or self._central.reached:
                 return _refused("the central system has not accepted this charge box")
-            return self._alone(id_tag, "the central system does not answer")
+            return _cut_off("the central system does not answer", self._alone(id_tag))
         try:
             seconds = max(SHORTEST_CALL, until - self._clock.monotonic())
             response = await self._central.call(AuthorizeRequest(id_tag=id_tag), seconds)
@@ -138,7 +141,7 @@ class Judge:
             why = f"no answer from the central system: {error}"
             if error.delivered or isinstance(error, Unsayable):
                 return _refused(why)
-            return self._alone(id_tag, why)
+            return _cut_off(why, self._alone(id_tag))
         assert isinstance(response, AuthorizeResponse)
         info = response.id_tag_info
         accepted = info.status is AuthorizationStatus.ACCEPTED
@@ -152,20 +155,18 @@ class Judge:
         seconds = min(max(SHORTEST_CALL, left - RESERVE), self._deadline)
         return min(seconds, SILENT_PATIENCE) if self._central.reached is False else seconds
 
-    def _alone(self, id_tag: str, cut_off: str = "") -> Verdict:
-        """The verdict without the central system; ``cut_off`` says what is with that."""
+    def _alone(self, id_tag: str) -> Verdict:
+        """The verdict without the central system."""
         keys, known = self._keys(), self._tags.find(id_tag)
         if known is not None and not known.valid:
-            verdict = _refused(_source(known))
-        elif known is not None and keys.local_authorize_offline:
-            verdict = _accepted(_source(known))
-        elif keys.allow_offline_unknown:
-            verdict = _accepted("AllowOfflineTxForUnknownId is true")
-        elif known is not None:
-            verdict = _refused("LocalAuthorizeOffline is false")
-        else:
-            verdict = _refused("nothing is known of it here")
-        return msgspec.structs.replace(verdict, why=f"{cut_off}; {verdict.why}")
+            return _refused(_source(known))
+        if known is not None and keys.local_authorize_offline:
+            return _accepted(_source(known))
+        if keys.allow_offline_unknown:
+            return _accepted("AllowOfflineTxForUnknownId is true")
+        if known is not None:
+            return _refused("LocalAuthorizeOffline is false")
+        return _refused("nothing is known of it here")
 
 
 def _accepted(why: str) -> Verdict:
@@ -174,6 +175,11 @@ def _accepted(why: str) -> Verdict:
 
 def _refused(why: str) -> Verdict:
     return Verdict(accepted=False, why=why)
+
+
+def _cut_off(how: str, verdict: Verdict) -> Verdict:
+    """A verdict without the central system, and how that is cut off."""
+    return msgspec.structs.replace(verdict, why=f"{how}; {verdict.why}")
 
 
 def _source(known: KnownTag) -> str:

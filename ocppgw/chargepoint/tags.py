@@ -72,18 +72,25 @@ class Tags:
             info = self.cache.get(id_tag)
         if info is None:
             return None
-        valid = valid_at(info, self._clock.now())
-        return KnownTag(info=info, listed=listed is not None, valid=valid)
+        return KnownTag(info=info, listed=listed is not None, valid=self._valid(info))
 
     def parent_of(self, id_tag: str) -> str | None:
         """The parent tag, as far as it is known here."""
         known = self.find(id_tag)
         return None if known is None else known.info.parent_id_tag
 
+    def _valid(self, info: IdTagInfo) -> bool:
+        return valid_at(info, self._clock.now())
+
     # What the central system says of tags
 
     def said(self, id_tag: str, info: IdTagInfo) -> None:
         """The central system said that of a tag; it is remembered soon."""
+        known = self.find(id_tag)
+        if known is not None and known.listed and known.valid != self._valid(info):
+            listed, said = known.info.status.value, info.status.value
+            what = f"the local list says {listed} of tag {id_tag}, the central system {said}"
+            log.warning("%s: %s; the list should be sent anew", self._ledger.box, what)
         self._said[folded(id_tag)] = (id_tag, info)
         self._bell.ring()
 

@@ -331,6 +331,24 @@ async def test_a_tag_of_the_same_group_may_end_the_session(world):
     assert any("of the same group" in line for line in world.story())
 
 
+async def test_at_the_stations_reader_the_tag_of_any_session_may_end_it(world):
+    world.central.said.update(A=FAMILY, B=FAMILY)
+    await begun(world)
+    await verdict(world, "B")
+    for connector_id, tag in ((1, "X"), (2, "A")):
+        world.plc.start(connector_id, tag)
+        await world.clock.advance(1)
+    world.central.away = True
+    verdicts = {tag: await verdict(world, tag, connector_id=0) for tag in ("x", "a", "B", "C")}
+    at_connector_1 = await verdict(world, "A", connector_id=1)
+    await world.stop()
+
+    assert verdicts == {"x": True, "a": True, "B": True, "C": False}
+    assert at_connector_1  # remembered from its start
+    assert sum("it started the running session" in line for line in world.story()) == 2
+    assert sum("of the same group" in line for line in world.story()) == 1
+
+
 @pytest.mark.parametrize("other", [ACCEPTED, BLOCKED])
 async def test_a_tag_of_another_group_is_for_the_central_system_to_judge(world, other):
     world.central.said.update(A=FAMILY, B=other)
@@ -366,6 +384,17 @@ async def test_the_answers_to_start_and_stop_are_remembered(world):
     assert asked(world) == []
     assert verdicts == [True, False]
     assert any("the cache says Blocked" in line for line in world.story())
+
+
+async def test_a_list_that_the_central_system_contradicts_is_told(world, caplog):
+    world.central.said["A"] = BLOCKED
+    await begun(world, A=ACCEPTED)
+    await world.session(1, "A")
+    accepted = await verdict(world, "A")
+    await world.stop()
+
+    assert accepted
+    assert "the local list says Accepted of tag A, the central system Blocked" in caplog.text
 
 
 async def test_clear_cache_forgets_the_cache_and_keeps_the_list(world):

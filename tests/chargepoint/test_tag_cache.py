@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -269,3 +270,33 @@ async def test_clear_cache_is_rejected_where_there_is_none_or_it_cannot_be_clear
     assert desk.found("B") == (ACCEPTED, False, True)
     desk.set(cache_enabled=False)
     assert await desk.tags.clear_cache() is e.CommandStatus.REJECTED
+
+
+async def test_what_was_said_is_remembered_once_the_store_can():
+    desk = await Desk().open()
+    running = asyncio.ensure_future(desk.tags.run())
+    desk.storage.failure = StorageUnavailable("no space left on device")
+    desk.tags.said("A", BLOCKED)
+    desk.tags.said("B", ACCEPTED)
+    desk.tags.said("a", ACCEPTED)
+    await desk.clock.advance(5)
+    assert desk.found("A") is None
+    desk.storage.failure = None
+    await desk.clock.advance(2)
+    running.cancel()
+    await asyncio.wait([running])
+    await desk.open()
+
+    assert desk.found("A") == desk.found("B") == (ACCEPTED, False, True)
+
+
+async def test_what_was_said_before_the_cache_was_cleared_is_not_remembered_after():
+    desk = await Desk().open()
+    desk.tags.said("A", ACCEPTED)
+    assert await desk.tags.clear_cache() is e.CommandStatus.ACCEPTED
+    running = asyncio.ensure_future(desk.tags.run())
+    await desk.clock.advance(1)
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert desk.found("A") is None
