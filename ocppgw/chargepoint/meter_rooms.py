@@ -10,6 +10,7 @@ from ocppgw.chargepoint.ledger import Ledger
 from ocppgw.chargepoint.metering import Metering
 from ocppgw.chargepoint.narrator import Narrator
 from ocppgw.chargepoint.readings import Readings
+from ocppgw.chargepoint.records import Session
 from ocppgw.chargepoint.register import SessionRegister
 from ocppgw.chargepoint.sampling import Sampler
 from ocppgw.chargepoint.settings import ChargeBoxSettings, SamplesFrom
@@ -65,6 +66,11 @@ class MeterRooms:
             keys=keys,
             samples_from=settings.samples_from,
         )
+
+    def session_changed(self, session: Session) -> None:
+        """One began, was answered or ended."""
+        self.readings.session_changed(session)
+        self.metering.nudge()
 
     def keys_changed(self) -> None:
         """Intervals may be others."""

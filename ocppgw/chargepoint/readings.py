@@ -24,12 +24,14 @@ class _Newest:
     def __init__(self, reading: Reading, now: float) -> None:
         self.reading = reading
         self.seen = now
+        self.outdated = False
         self._intervals: collections.deque[float] = collections.deque(maxlen=INTERVALS)
 
     def replace(self, reading: Reading, now: float) -> None:
         self._intervals.append(now - self.seen)
         self.reading = reading
         self.seen = now
+        self.outdated = False
 
     @property
     def stale_after(self) -> float:
@@ -42,6 +44,7 @@ class Readings:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._newest: dict[int, _Newest] = {}
+        self._sessions: dict[int, str] = {}
         self._offered: set[Measurand] = set()
 
     def saw(self, reading: Reading) -> None:
@@ -53,6 +56,15 @@ class Readings:
             known.replace(reading, now)
         self._offered.update(measured.measurand for measured in reading.values)
 
+    def session_changed(self, session: Session) -> None:
+        """What was read before a session began says nothing about it. The order in which
+        both came is what counts: clocks differ, and are set."""
+        connector_id = session.connector_id
+        known = self._newest.get(connector_id)
+        if self._sessions.get(connector_id) != session.session and known is not None:
+            known.outdated = True
+        self._sessions[connector_id] = session.session
+
     @property
     def offered(self) -> frozenset[Measurand]:
         """Every measurand that some connector showed in this life of the process; empty
@@ -62,7 +74,9 @@ class Readings:
     def fresh(self, connector_id: int) -> Reading | None:
         """The newest reading, if it still says something about now."""
         known = self._newest.get(connector_id)
-        if known is None or self._clock.monotonic() - known.seen > known.stale_after:
+        if known is None or known.outdated:
+            return None
+        if self._clock.monotonic() - known.seen > known.stale_after:
             return None
         return known.reading
 

@@ -116,7 +116,7 @@ class Rooms:
         self.register.when_changed(self._session_changed)
 
     def _session_changed(self, session: Session) -> None:
-        self.meters.metering.nudge()
+        self.meters.session_changed(session)
         self.availability.session_changed(session)
         self.operations.session_changed(session)
         self.status.refresh(session.connector_id)

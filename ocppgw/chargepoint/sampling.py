@@ -91,8 +91,6 @@ class Sampler:
         session = self._register.on(reading.connector_id)
         stamp = whole_second(reading.at)
         if session is not None:
-            if stamp < session.started_at:
-                return
             self._plan_checkpoint(plan, session, reading)
         if at is not None and abs(reading.at - at) <= SAME_MOMENT:
             stamp = at

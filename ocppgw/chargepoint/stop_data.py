@@ -121,7 +121,6 @@ class StopData:
         for document in documents:
             kept = begins if document["context"] == BEGIN.value else between
             kept.append(msgspec.json.decode(document["value"], type=MeterValue))
-        between.sort(key=lambda value: value.timestamp)
         end = with_energy(meter_stop, at, reading, wanted, ReadingContext.TRANSACTION_END)
         return (TransactionData(values=_within((begins[-1], *between, end))),)
 

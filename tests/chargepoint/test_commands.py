@@ -521,8 +521,11 @@ async def test_a_firmware_update_is_followed_by_its_failure(world):
     request = m.UpdateFirmwareRequest(retrieve_date=world.clock.now(), location="ftp://host/f")
     answer = await world.ordered(request, 5)
     failed = world.central.of(m.FirmwareStatusNotificationRequest)
+    await world.ordered(m.GetDiagnosticsRequest(location="ftp://host/"), 15)
+    infos = world.central.infos()
     await world.stop()
 
+    assert infos == ["update firmware: not configured", "diagnostics: not configured"]
     assert answer == m.UpdateFirmwareResponse()
     assert [f.status for f in failed] == [e.FirmwareStatus.DOWNLOAD_FAILED]
 

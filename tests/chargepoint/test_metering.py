@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from ocppgw.chargepoint.records import SESSIONS
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
@@ -197,3 +199,20 @@ async def test_a_restart_keeps_the_pace_of_the_samples(make_world):
 
     assert len(samples) == 2
     assert samples[1].meter_value[0].timestamp - began <= timedelta(seconds=200)
+
+
+@pytest.mark.parametrize("hours", [-30, 5])
+async def test_a_clock_that_is_set_neither_stops_nor_doubles_the_samples(make_world, hours):
+    world = make_world(configuration={"MeterValueSampleInterval": 60})
+    await world.start()
+    world.plc.start(1, "TAG")
+    await world.clock.advance(130)
+    world.clock.set_time(world.clock.now() + timedelta(hours=hours))
+    world.plc.charge(1, 700)
+    await world.clock.advance(180)
+    samples = world.central.of(m.MeterValuesRequest)
+    saved = await checkpoint(world)
+    await world.stop()
+
+    assert len(samples) == 5
+    assert saved == 700

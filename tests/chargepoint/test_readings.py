@@ -32,6 +32,19 @@ def of(measurand, unit, *values):
     return Reading(connector_id=1, at=NOON, values=measured)
 
 
+def session(connector_id, name):
+    return Session(
+        session=name,
+        connector_id=connector_id,
+        event_id="1",
+        id_tag="TAG",
+        started_at=NOON,
+        meter_start=100,
+        checkpoint_wh=500,
+        checkpoint_at=NOON,
+    )
+
+
 async def test_a_reading_goes_stale_after_a_minute():
     clock = FakeClock()
     readings = Readings(clock)
@@ -53,6 +66,18 @@ async def test_a_meter_that_is_read_seldom_goes_stale_later():
     await clock.advance(600)
     assert readings.fresh(1) == energy(3)
     await clock.advance(1)
+    assert readings.fresh(1) is None
+
+
+def test_what_was_read_before_a_session_began_is_none_of_its_own():
+    readings = Readings(FakeClock())
+    readings.saw(energy(5))
+    readings.session_changed(session(1, "1-1"))
+    assert readings.fresh(1) is None
+    readings.saw(energy(6))
+    readings.session_changed(session(1, "1-1"))
+    assert readings.fresh(1) == energy(6)
+    readings.session_changed(session(1, "1-2"))
     assert readings.fresh(1) is None
 
 
@@ -79,19 +104,9 @@ def test_what_was_read_once_is_offered():
 )
 def test_the_last_energy_is_never_below_what_was_saved(read, last):
     readings = Readings(FakeClock())
-    session = Session(
-        session="1-1",
-        connector_id=1,
-        event_id="1",
-        id_tag="TAG",
-        started_at=NOON,
-        meter_start=100,
-        checkpoint_wh=500,
-        checkpoint_at=NOON,
-    )
     if read is not None:
         readings.saw(energy(read))
-    assert readings.last_energy(session)[0] == last
+    assert readings.last_energy(session(1, "1-1"))[0] == last
 
 
 @pytest.mark.parametrize(
