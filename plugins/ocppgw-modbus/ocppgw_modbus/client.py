@@ -11,6 +11,7 @@ import asyncio
 import errno
 import logging
 import os
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -124,7 +125,7 @@ class Client:
             return AsyncModbusSerialClient(
                 wire.path,
                 baudrate=wire.baud_rate,
-                parity=wire.parity.value[0].upper(),
+                parity=wire.parity_letter,
                 stopbits=wire.stop_bits,
                 bytesize=wire.data_bits,
                 **common,
@@ -143,8 +144,8 @@ class Client:
                     return
         except TimeoutError:
             self._remark = f"no connection within {self._connect_timeout:g} s"
-        except ValueError as error:  # a baud rate that the port does not have
-            self._remark = str(error)
+        except (ValueError, termios.error) as error:
+            self._remark = f"the port does not take these settings ({error})"
         except BaseException:
             self.close()
             raise

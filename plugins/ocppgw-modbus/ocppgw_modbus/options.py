@@ -16,11 +16,9 @@ Port = Annotated[int, Meta(ge=1, le=65535, description="TCP port of the device."
 Name = Annotated[str, Meta(min_length=1)]
 
 
-class LineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a device is reached: by TCP, or over a serial port."""
+class SerialOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A serial port, and how frames go over TCP where there is none."""
 
-    host: Annotated[Name | None, Meta(description="Host name or address of the device.")] = None
-    port: Port = 502
     framing: Annotated[
         Framing | None,
         Meta(
@@ -46,6 +44,37 @@ class LineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Annotated[int, Meta(ge=7, le=8)] | None,
         Meta(description="Data bits; default: 8, which RTU needs."),
     ] = None
+
+    def serial_faults(self) -> Iterator[str]:
+        """What does not fit together, a sentence each."""
+        if self.serial is not None and self.framing is Framing.TCP:
+            yield "`framing: tcp` needs a TCP port; on a serial port Modbus is RTU"
+        if self.serial is None:
+            for key in ("baud_rate", "parity", "stop_bits", "data_bits"):
+                if getattr(self, key) is not None:
+                    yield f"`{key}` belongs to a `serial` port, a TCP port has none"
+        if self.data_bits == 7:
+            yield "Modbus RTU needs 8 `data_bits`, got 7"
+
+    def serial_wire(self) -> SerialWire | None:
+        """The serial port, if it is one."""
+        if self.serial is None:
+            return None
+        parity = self.parity or Parity.EVEN
+        return SerialWire(
+            path=self.serial,
+            baud_rate=self.baud_rate or BAUD_RATE,
+            parity=parity,
+            stop_bits=self.stop_bits or (2 if parity is Parity.NONE else 1),
+            data_bits=self.data_bits or 8,
+        )
+
+
+class LineOptions(SerialOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a device is reached: by TCP, or over a serial port."""
+
+    host: Annotated[Name | None, Meta(description="Host name or address of the device.")] = None
+    port: Port = 502
     timeout: Annotated[
         float,
         Meta(
@@ -71,28 +100,15 @@ class LineOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             yield "expected either `host` or `serial`, got both"
         if self.host is None and self.serial is None:
             yield "the device has no line: say `host` (TCP) or `serial` (a port)"
-        if self.serial is not None and self.framing is Framing.TCP:
-            yield "`framing: tcp` needs a `host`; on a serial port Modbus is RTU"
-        if self.serial is None:
-            for key in ("baud_rate", "parity", "stop_bits", "data_bits"):
-                if getattr(self, key) is not None:
-                    yield f"`{key}` belongs to a `serial` port, a TCP port has none"
-        if self.data_bits == 7:
-            yield "Modbus RTU needs 8 `data_bits`, got 7"
+        yield from self.serial_faults()
 
     def wire(self) -> Wire:
         """The line that these options describe."""
-        if self.serial is None:
-            assert self.host is not None
-            return TcpWire(host=self.host, port=self.port, framing=self.framing or Framing.TCP)
-        parity = self.parity or Parity.EVEN
-        return SerialWire(
-            path=self.serial,
-            baud_rate=self.baud_rate or BAUD_RATE,
-            parity=parity,
-            stop_bits=self.stop_bits or (2 if parity is Parity.NONE else 1),
-            data_bits=self.data_bits or 8,
-        )
+        serial = self.serial_wire()
+        if serial is not None:
+            return serial
+        assert self.host is not None, "checked when the options were read"
+        return TcpWire(host=self.host, port=self.port, framing=self.framing or Framing.TCP)
 
 
 UnitId = Annotated[
@@ -158,8 +174,8 @@ def _default(key: str) -> object:
     return fields[key].default
 
 
-class SimulateOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A simulated PLC inside the gateway's process."""
+class SimulateOptions(SerialOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A simulated PLC inside the gateway's process, on a TCP port or a serial one."""
 
     map: Annotated[Path, Meta(description="Register map of the PLC.")]
     listen: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
@@ -172,6 +188,10 @@ class SimulateOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     day: Annotated[
         Path | None, Meta(description="Script of the day; without one the built-in day.")
     ] = None
+
+    def __post_init__(self) -> None:
+        for fault in self.serial_faults():
+            raise ValueError(fault)
 
 
 class PluginOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

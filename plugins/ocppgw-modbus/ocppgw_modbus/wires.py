@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
+from pathlib import Path
 
 import msgspec
 
 from ocppgw_modbus.framing import Framing
 
+PSEUDO_TERMINALS = range(136, 144)  # major device numbers of /dev/pts/* on Linux
 BAUD_RATE = 19200  # the default of Modbus over serial lines, with even parity
 
 
@@ -55,6 +58,16 @@ class SerialWire(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def framing(self) -> Framing:
         return Framing.RTU
+
+    @property
+    def parity_letter(self) -> str:
+        """The parity as pyserial has it. A pseudo-terminal has no parity bits, and Linux
+        refuses to set any."""
+        try:
+            pseudo = os.major(Path(self.path).stat().st_rdev) in PSEUDO_TERMINALS
+        except OSError:
+            pseudo = False
+        return "N" if pseudo else self.parity.value[0].upper()
 
     @property
     def place(self) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +85,42 @@ class FakeLine:
 
     def get(self, name: str, connector: int = 0) -> SimValue:
         return self.registers.get(self.bound.point(name, connector))
+
+
+@asynccontextmanager
+async def _hostile(reply: Callable[[bytes], bytes | None]) -> AsyncIterator[int]:
+    """A raw TCP server that answers what ``reply`` says; ``None`` closes the connection."""
+    connections: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(writer)
+        try:
+            while request := await reader.read(260):
+                answer = reply(request)
+                if answer is None:
+                    break
+                writer.write(answer)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            connections.discard(writer)
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in connections:
+            writer.close()
+        await server.wait_closed()
+
+
+@pytest.fixture
+def hostile() -> Any:
+    """``hostile(reply)``: a server that is up to no good; gives its port."""
+    return _hostile
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,36 +35,6 @@ def framed(request: bytes, pdu: bytes, *, tid: int = 0, unit: int | None = None)
 
 
 @asynccontextmanager
-async def hostile(reply: Reply) -> AsyncIterator[int]:
-    """A raw TCP server that answers what ``reply`` says; ``None`` closes the connection."""
-    connections: set[asyncio.StreamWriter] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.add(writer)
-        try:
-            while request := await reader.read(260):
-                answer = reply(request)
-                if answer is None:
-                    break
-                writer.write(answer)
-                await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            connections.discard(writer)
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for writer in connections:
-            writer.close()
-        await server.wait_closed()
-
-
-@asynccontextmanager
 async def connected(port: int, timeout: float = 0.2) -> AsyncIterator[Client]:
     client = Client(TcpWire(host="127.0.0.1", port=port), timeout=timeout, connect_timeout=5)
     await client.connect()
@@ -77,7 +48,7 @@ async def connected(port: int, timeout: float = 0.2) -> AsyncIterator[Client]:
 TWO = b"\x03\x04\x12\x34\x56\x78"  # the right answer to reading two holding registers
 
 
-async def test_the_right_answer() -> None:
+async def test_the_right_answer(hostile: Any) -> None:
     async with hostile(lambda r: framed(r, TWO)) as port, connected(port) as client:
         assert await client.read(1, Read.HOLDING, 0, 2) == [0x1234, 0x5678]
 
@@ -114,7 +85,7 @@ HOSTILE: list[tuple[str, Reply, str]] = [
 
 @pytest.mark.parametrize(("name", "reply", "said"), HOSTILE, ids=[name for name, *_ in HOSTILE])
 async def test_nonsense_ends_the_connection_with_a_reason(
-    name: str, reply: Reply, said: str
+    name: str, reply: Reply, said: str, hostile: Any
 ) -> None:
     async with hostile(reply) as port, connected(port) as client:
         with pytest.raises(Lost) as caught:
@@ -124,7 +95,7 @@ async def test_nonsense_ends_the_connection_with_a_reason(
             await client.read(1, Read.HOLDING, 0, 2)
 
 
-async def test_exceptions_leave_the_connection() -> None:
+async def test_exceptions_leave_the_connection(hostile: Any) -> None:
     codes = iter([2, 77])
 
     def reply(request: bytes) -> bytes:
@@ -137,7 +108,7 @@ async def test_exceptions_leave_the_connection() -> None:
             await client.read(1, Read.HOLDING, 0, 2)
 
 
-async def test_what_nobody_asked_for_is_not_taken_for_an_answer() -> None:
+async def test_what_nobody_asked_for_is_not_taken_for_an_answer(hostile: Any) -> None:
     def twice(request: bytes) -> bytes:
         return framed(request, TWO) + framed(request, b"\x03\x04\0\0\0\0")
 
@@ -147,7 +118,7 @@ async def test_what_nobody_asked_for_is_not_taken_for_an_answer() -> None:
         assert await client.read(1, Read.HOLDING, 0, 2) == [0x1234, 0x5678]
 
 
-async def test_a_request_that_is_cancelled_closes_the_connection() -> None:
+async def test_a_request_that_is_cancelled_closes_the_connection(hostile: Any) -> None:
     async with hostile(lambda r: b"") as port, connected(port, 5) as client:
         asking = asyncio.ensure_future(client.read(1, Read.HOLDING, 0, 2))
         await asyncio.sleep(0.05)
@@ -157,7 +128,7 @@ async def test_a_request_that_is_cancelled_closes_the_connection() -> None:
             await client.read(1, Read.HOLDING, 0, 2)
 
 
-async def test_a_request_that_is_cancelled_just_as_its_answer_comes() -> None:
+async def test_a_request_that_is_cancelled_just_as_its_answer_comes(hostile: Any) -> None:
     """Python 3.11's ``wait_for``, which pymodbus uses, forgets to be cancelled then."""
     asking: asyncio.Task[list[int]]
 
@@ -177,7 +148,7 @@ async def test_a_request_that_is_cancelled_just_as_its_answer_comes() -> None:
         assert asking.cancelled()
 
 
-async def test_nobody_there() -> None:
+async def test_nobody_there(hostile: Any) -> None:
     async with hostile(lambda r: b"") as port:
         pass
     client = Client(TcpWire(host="127.0.0.1", port=port), timeout=1, connect_timeout=5)
@@ -280,7 +251,9 @@ async def test_the_driver_survives_what_a_plc_does_to_it(demo_path: Path) -> Non
 
 
 @pytest.mark.parametrize("word", ["nan", "junk"])
-async def test_the_driver_survives_a_server_that_is_none(demo_path: Path, word: str) -> None:
+async def test_the_driver_survives_a_server_that_is_none(
+    demo_path: Path, word: str, hostile: Any
+) -> None:
     station = RecordingStation()
     async with hostile(lambda r: word.encode() * 20) as port:
         driver = open_driver(options(demo_path, port), context(demo_path))

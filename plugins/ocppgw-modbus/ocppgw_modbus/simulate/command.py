@@ -12,17 +12,22 @@ import click
 import msgspec
 
 from ocppgw.clock import SystemClock
+from ocppgw_modbus.framing import Framing
+from ocppgw_modbus.options import SerialOptions
 from ocppgw_modbus.simulate.day import DEFAULT_DAY, Step, live, load_day
 from ocppgw_modbus.simulate.handshakes import LAST_NUMBER, number_now
 from ocppgw_modbus.simulate.happening import Happening
 from ocppgw_modbus.simulate.lines import json_line, obey_lines, plain_line
 from ocppgw_modbus.simulate.simulation import Simulation
+from ocppgw_modbus.wires import Parity
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line asked for."""
 
     map: Path
+    line: SerialOptions
+    pty: bool
     listen: str
     port: int
     connectors: int | None
@@ -34,10 +39,17 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     control: bool
 
 
-@click.command("plc", short_help="A PLC as a Modbus TCP server, from its register map.")
+@click.command("plc", short_help="A PLC as a Modbus server, from its register map.")
 @click.argument("map", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--listen", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=5020, show_default=True, help="Port to listen on; 0: any free one.")
+@click.option("--framing", type=click.Choice(["tcp", "rtu"]), help="RTU over TCP: rtu.")
+@click.option("--serial", help="Answer on a serial port instead: /dev/ttyUSB1.")
+@click.option("--baud-rate", type=int, help="Of the serial port; default: 19200.")
+@click.option("--parity", type=click.Choice(["none", "even", "odd"]), help="Default: even.")
+@click.option(
+    "--pty", is_flag=True, help="Open a pseudo-terminal as serial port, and say its path."
+)
 @click.option("--connectors", type=int, default=None, help="How many; default: all of the map.")
 @click.option("--speed", default=1.0, show_default=True, help="Times as fast as the real clock.")
 @click.option("--day", type=click.Path(dir_okay=False, path_type=Path), help="Script of the day.")
@@ -55,6 +67,11 @@ def simulate_plc(
     map: Path,  # noqa: A002, the argument's name is what the help shows
     listen: str,
     port: int,
+    framing: str | None,
+    serial: str | None,
+    baud_rate: int | None,
+    parity: str | None,
+    pty: bool,
     connectors: int | None,
     speed: float,
     day: Path | None,
@@ -72,6 +89,8 @@ def simulate_plc(
     chosen = None if no_day or (control and day is None) else day or DEFAULT_DAY
     wishes = Wishes(
         map=map,
+        line=_line(framing=framing, serial=serial, baud_rate=baud_rate, parity=parity, pty=pty),
+        pty=pty,
         listen=listen,
         port=port,
         connectors=connectors,
@@ -83,6 +102,21 @@ def simulate_plc(
         control=control,
     )
     asyncio.run(_simulate(wishes))
+
+
+def _line(*, pty: bool, **said: Any) -> SerialOptions:
+    """The line that the options describe; click's own error if they do not fit together."""
+    line = SerialOptions(
+        framing=None if said["framing"] is None else Framing(said["framing"]),
+        serial=said["serial"],
+        baud_rate=said["baud_rate"],
+        parity=None if said["parity"] is None else Parity(said["parity"]),
+    )
+    if pty and line != SerialOptions():
+        raise click.UsageError("--pty goes with none of --serial, --framing and their like")
+    for fault in line.serial_faults():
+        raise click.UsageError(fault)
+    return line
 
 
 async def _simulate(wishes: Wishes) -> None:
@@ -104,13 +138,27 @@ async def _simulate(wishes: Wishes) -> None:
         observe=show,
     )
     day = None if wishes.day is None else load_day(wishes.day)
-    port = await simulation.start(wishes.listen, wishes.port)
-    text = f"the PLC of {wishes.map} listens on {wishes.listen}:{port}"
-    show(Happening(at=0.0, event="listening", details={"port": port}, text=text))
+    where, details = await _start(simulation, wishes)
+    text = f"the PLC of {wishes.map} {where}"
+    show(Happening(at=0.0, event="listening", details=details, text=text))
     try:
         await _until(told, simulation, day, control=wishes.control)
     finally:
         await simulation.stop()
+
+
+async def _start(simulation: Simulation, wishes: Wishes) -> tuple[str, dict[str, Any]]:
+    """Starts it where it is wanted; says where, for people and for programs."""
+    wire = wishes.line.serial_wire()
+    if wishes.pty:
+        path = await simulation.start_pty()
+        return f"answers on {path}", {"serial": path}
+    if wire is not None:
+        await simulation.start_serial(wire)
+        return f"answers on {wire}", {"serial": wire.path}
+    framing = wishes.line.framing or Framing.TCP
+    port = await simulation.start(wishes.listen, wishes.port, framing)
+    return f"listens on {wishes.listen}:{port}", {"port": port}
 
 
 async def _until(

@@ -12,6 +12,7 @@ from ocppgw.bridge import later, when_running
 from ocppgw.clock import Clock
 from ocppgw.errors import UserError
 from ocppgw.observe import tell
+from ocppgw_modbus.framing import Framing
 from ocppgw_modbus.options import SimulateOptions
 from ocppgw_modbus.simulate.day import DEFAULT_DAY, live, load_day
 from ocppgw_modbus.simulate.handshakes import number_now
@@ -55,12 +56,23 @@ class SimulatedPlc(Service):
 
     async def _run(self) -> None:
         try:
-            port = await self._simulation.start(self._options.listen, self._options.port)
+            where = await self._start()
         except UserError as error:
             log.error("%s", error)
             return
-        tell(ACTOR, f"is simulated; it listens on {self._options.listen}:{port}")
+        tell(ACTOR, f"is simulated; it {where}")
         await live(self._simulation, self._day, self._clock)
+
+    async def _start(self) -> str:
+        """Starts it and says where, for the story."""
+        options = self._options
+        wire = options.serial_wire()
+        if wire is not None:
+            await self._simulation.start_serial(wire)
+            return f"answers on {wire}"
+        framing = options.framing or Framing.TCP
+        port = await self._simulation.start(options.listen, options.port, framing)
+        return f"listens on {options.listen}:{port}"
 
     async def _end(self, work: asyncio.Task[None]) -> None:
         work.cancel()

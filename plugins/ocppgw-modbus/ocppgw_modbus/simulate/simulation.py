@@ -10,11 +10,14 @@ from typing import Any, Self
 
 from ocppgw.clock import Clock, SystemClock
 from ocppgw_modbus.bound import BoundMap
+from ocppgw_modbus.framing import Framing
 from ocppgw_modbus.mapfile import load_map
 from ocppgw_modbus.simulate.happening import Happening
 from ocppgw_modbus.simulate.program import Behaviour, Program
+from ocppgw_modbus.simulate.ptys import PtyBus
 from ocppgw_modbus.simulate.registers import Registers, SimValue, places
 from ocppgw_modbus.simulate.server import Faults, PlcServer
+from ocppgw_modbus.wires import SerialWire
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +28,12 @@ CYCLE = 0.05  # seconds of real time between two cycles of the program
 class Simulation:
     """A PLC made of a register map.
 
-    ``async with``, or :meth:`start` and :meth:`stop`. Time passes ``speed`` times as fast
-    as the clock's; every cycle advances it by the same step, so what happens depends on
-    the order of things alone. ``log`` holds everything that happened, ``observe`` is
-    called with each thing as it happens. ``sequence`` is the number that events go on from:
-    a PLC that is made anew, but known already, must not begin again with the old ones.
+    ``async with``, or :meth:`start` (or its like) and :meth:`stop`. Time passes ``speed``
+    times as fast as the clock's; every cycle advances it by the same step, so what
+    happens depends on the order of things alone. ``log`` holds everything that happened,
+    ``observe`` is called with each thing as it happens. ``sequence`` is the number that
+    events go on from: a PLC that is made anew, but known already, must not begin again
+    with the old ones.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Simulation:
         )
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
+        self._bus: PtyBus | None = None
         self.port = 0
 
     @property
@@ -76,11 +81,24 @@ class Simulation:
         """How the line misbehaves: cut_replies, silent, exception."""
         return self._server.faults
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
+    async def start(
+        self, host: str = "127.0.0.1", port: int = 0, framing: Framing = Framing.TCP
+    ) -> int:
         """Listens and lets the program run; gives the port."""
-        self.port = await self._server.start(host, port)
+        self.port = await self._server.start(host, port, framing)
         self._task = asyncio.create_task(self._run())
         return self.port
+
+    async def start_serial(self, wire: SerialWire) -> None:
+        """Answers on a serial port and lets the program run."""
+        await self._server.start_serial(wire)
+        self._task = asyncio.create_task(self._run())
+
+    async def start_pty(self) -> str:
+        """Answers on one end of a pseudo-terminal pair; gives the path of the other."""
+        self._bus = PtyBus()
+        await self.start_serial(SerialWire(path=self._bus.add_device()))
+        return self._bus.path
 
     async def stop(self) -> None:
         """Stops the program and closes the port; may be called twice."""
@@ -88,6 +106,9 @@ class Simulation:
             self._task.cancel()
             await asyncio.wait([self._task])
         await self._server.stop()
+        if self._bus is not None:
+            self._bus.close()
+            self._bus = None
         task, self._task = self._task, None
         if task is not None and not task.cancelled():
             task.result()
@@ -141,6 +162,11 @@ class Simulation:
     def drop_connections(self) -> None:
         """Closes the Modbus connections there are."""
         self._server.drop_connections()
+
+    @property
+    def connections(self) -> int:
+        """How many TCP connections there are."""
+        return self._server.connections
 
     # Registers
 
