@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import re
 import shutil
 import subprocess
@@ -321,6 +322,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, default=Path("var"), help="a folder on the disk")
     parser.add_argument("--quiet", action="store_true", help="print nothing, to be traced")
     options = parser.parse_args(arguments)
+    logging.disable()  # the outages are known
     options.store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.store, prefix="year-") as name:
         folder = Path(name).resolve()

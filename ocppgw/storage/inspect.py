@@ -70,7 +70,7 @@ def _report(db: sqlite3.Connection, schema: int) -> Report:
             problems.append(f"{name}: {error}")
             continue
         if bad:
-            problems.append(f"{name}: {bad} documents cannot be read")
+            problems.append(f"{name}: documents that cannot be read: {bad}")
     (size,) = db.execute("PRAGMA page_size").fetchone()
     (pages,) = db.execute("PRAGMA page_count").fetchone()
     (free,) = db.execute("PRAGMA freelist_count").fetchone()

@@ -175,6 +175,12 @@ def test_a_backup_of_nothing_is_refused(tmp_path: Path) -> None:
         backup.write([], tmp_path / "a.tar", NOW)
 
 
+async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    path = await made(tmp_path / "x.db", "A")
+    with pytest.raises(StorageError, match=r"none/a.tar: No such file or directory"):
+        backup.write([StoreFile("x", path)], tmp_path / "none" / "a.tar", NOW)
+
+
 async def test_one_backup_at_a_time_and_leavings_are_removed(tmp_path: Path) -> None:
     path = await made(tmp_path / "x.db", "A")
     (tmp_path / backup.WORKSHOP).mkdir()

@@ -84,7 +84,7 @@ async def test_a_document_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         db.execute('DROP INDEX "ix:users:age"')
         db.execute("""UPDATE "doc:users" SET doc = '{"tag":' WHERE k0 = 'T1'""")
         db.commit()
-    assert inspect(path, repair=True).problems == ("users: 1 documents cannot be read",)
+    assert inspect(path, repair=True).problems == ("users: documents that cannot be read: 1",)
 
 
 async def test_a_store_in_use_is_left_alone(tmp_path: Path) -> None:
