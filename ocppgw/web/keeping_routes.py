@@ -45,7 +45,8 @@ def add_keeping(app: Klein) -> None:
     @answering
     async def reload(self: HasKeeping, request: WebRequest) -> Any:
         """What was done: ``{"done": […], "restart": […], "failed": […]}``."""
-        return msgspec.to_builtins(await self.keeping.reload())
+        reloaded = await self.keeping.reload()
+        return {name: list(told) for name, told in msgspec.structs.asdict(reloaded).items()}
 
     @app.route("/api/backup", methods=["POST"])
     @answering
