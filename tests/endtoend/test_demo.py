@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from ocppgw.testing.processes import Program, free_port
+from ocppgw.testing.processes import Program
 from ocppgw.web.client import ControlClient
-from tests.site.plc import DEMO_MAP, OCPPGW, until
+from tests.site.demo import BOX, DEMO, moved
+from tests.site.plc import OCPPGW, until
 from tests.site.site import command
-
-DEMO = DEMO_MAP.parents[1] / "demo.yaml"
-BOX = "DEMO-1"
 
 
 @pytest.mark.slow
@@ -45,22 +42,6 @@ async def test_remote_start_and_stop_of_the_running_demo(tmp_path: Path) -> None
     assert (stopped.returncode, stopped.stdout) == (0, "RemoteStopTransaction: Accepted\n")
     assert code == 0
     assert "Traceback" not in demo.console
-
-
-def moved(demo: dict[str, Any]) -> dict[str, Any]:
-    """The demo on free ports, with its data beside it."""
-    central, modbus = free_port(), free_port()
-    demo["storage"]["path"] = "central.db"
-    demo["central_system"]["listen"] = f"tcp:{central}:interface=127.0.0.1"
-    demo["charge_point_server"]["listen"] = "tcp:0:interface=127.0.0.1"
-    (box,) = demo["charge_boxes"]
-    box["central_system"]["url"] = f"http://127.0.0.1:{central}/Ocpp/CentralSystemService"
-    box["state"] = "box.db"
-    box["plc"] |= {"port": modbus, "map": str(DEMO_MAP)}
-    (simulated,) = demo["plugins"]["options"]["modbus"]["simulate"]
-    simulated |= {"port": modbus, "map": str(DEMO_MAP), "speed": 4, "day": "day.yaml"}
-    demo["control"]["socket"] = "control.sock"
-    return demo
 
 
 async def transactions(folder: Path, state: str) -> list[int]:

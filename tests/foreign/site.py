@@ -5,20 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ocppgw.testing.processes import Program
 from tests.site.plc import ROOT, until
+from tests.site.plugins import probed
 from tests.site.site import BOX, TAG, Site
 
 WSDLS = ROOT / os.environ.get("OCPPGW_WSDL_DIR", "../shared/spec/wsdl")
-PROBE = Path(__file__).with_name("probe.py")
 FAR = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
 
 
@@ -99,22 +96,8 @@ class ForeignSite(Site):
 
     def run(self, name: str) -> Program:
         """Starts the charge box; the plugin of these tests is installed for it."""
-        before = os.environ.get("PYTHONPATH", "")
-        found = [str(installed(self.folder)), *filter(None, [before])]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("PYTHONPATH", os.pathsep.join(found))
+        with probed(self.folder):
             return super().run(name)
-
-
-def installed(folder: Path) -> Path:
-    """A folder in which the plugin is as pip would have put it."""
-    plugins = folder / "plugins"
-    info = plugins / "probe-1.dist-info"
-    info.mkdir(parents=True, exist_ok=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: probe\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[ocppgw]\nprobe = probe\n")
-    shutil.copy(PROBE, plugins)
-    return plugins
 
 
 async def connector_is(site: ForeignSite, connector: int, status: str, since: int = 0) -> None:

@@ -111,12 +111,12 @@ class Plc:
             if told["event"] == event and told.get("about", "") == about
         ]
 
-    async def charge(self, wh: int) -> None:
-        """Waits until the meter of connector 1 has moved on by that much."""
-        enough = await self.read("energy") + wh
+    async def charge(self, wh: int, connector: int = 1) -> None:
+        """Waits until the connector's meter has moved on by that much."""
+        enough = await self.read("energy", connector) + wh
 
         async def moved() -> bool:
-            return bool(await self.read("energy") >= enough)
+            return bool(await self.read("energy", connector) >= enough)
 
         await until(moved, lambda: f"the meter did not move on by {wh} Wh")
 

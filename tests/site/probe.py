@@ -1,17 +1,21 @@
-"""A plugin for these tests: has the box say what nothing else makes it say.
+"""A plugin for tests: has the box say what nothing else makes it say.
 
 A DataTransfer of vendor ``probe`` makes the box send DiagnosticsStatusNotification or
-DataTransfer, as its message id has it, and gives back what came of it.
+DataTransfer, as its message id has it, and gives back what came of it; with message id
+``note`` the data is logged.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from ocppgw import hookimpl
 from ocppgw.chargepoint import ChargePointCall, ChargePointContext, ChargePointHandler
 from ocppgw.ocpp import enums, model
+
+log = logging.getLogger(__name__)
 
 
 @hookimpl
@@ -26,6 +30,9 @@ async def _say(
 ) -> model.DataTransferResponse | None:
     if request.vendor_id != "probe":
         return None
+    if request.message_id == "note":
+        log.info("the probe was told: %s", request.data)
+        return model.DataTransferResponse(status=enums.DataTransferStatus.ACCEPTED)
     says: dict[str | None, model.Request] = {
         "DiagnosticsStatusNotification": model.DiagnosticsStatusNotificationRequest(
             status=enums.DiagnosticsStatus.UPLOADED
