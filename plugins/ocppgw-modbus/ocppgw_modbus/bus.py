@@ -131,7 +131,8 @@ class Bus:
         return found
 
     async def write(self, point: Point, value: float | str, urgency: Urgency) -> None:
-        """Writes one value; a life bit whose answer is garbled is written twice."""
+        """Writes one value. Only a life bit is written again when its answer is garbled:
+        what a PLC takes as an order must not come twice."""
         assert point.write is not None, f"{point} cannot be written"
         words = encode(point, value)
         write = point.write
@@ -145,7 +146,8 @@ class Bus:
     async def _ask(
         self, request: Callable[[], Awaitable[T]], urgency: Urgency, unit: int, *, again: bool
     ) -> T:
-        """One request; ``again``: a garbled answer is asked for once more, there and then."""
+        """One request; ``again``: it may be made twice, if the answer is garbled, or is
+        needed now and does not come."""
         async with self._line.turn(urgency, unit):
             try:
                 if self._lost is not None:
@@ -153,7 +155,7 @@ class Bus:
                 try:
                     result = await request()
                 except NoAnswer as missed:
-                    if not (again and missed.garbled):
+                    if not again or not (missed.garbled or urgency is Urgency.COMMAND):
                         raise
                     log.debug("unit %d: %s; asked again", unit, missed)
                     result = await request()

@@ -8,9 +8,7 @@ and it is given nothing but the one frame that answers the request.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
 import termios
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -161,7 +159,7 @@ class Client:
         try:
             return await self._create()
         except OSError as error:
-            self._remark = _reason(error, self._wire)
+            self._remark = self._wire.trouble(error)
             raise
 
     @property
@@ -294,16 +292,3 @@ class Client:
         future = self._pymodbus.ctx.response_future
         if self._expected is not None and not future.done():
             future.set_exception(ConnectionException(reason))
-
-
-def _reason(error: OSError, wire: Wire) -> str:
-    """Why a connection could not be made, for people."""
-    if not isinstance(wire, SerialWire):
-        return os.strerror(error.errno).lower() if error.errno else str(error)
-    if error.errno == errno.ENOENT:
-        return "there is no such port; is the adapter plugged in?"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return "no permission; the user who runs ocppgw must be in the port's group (dialout)"
-    if error.errno in (errno.EAGAIN, errno.EBUSY):
-        return "another program has it open"
-    return str(error)

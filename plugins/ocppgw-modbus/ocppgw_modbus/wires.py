@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from enum import Enum
 from pathlib import Path
@@ -41,6 +42,10 @@ class TcpWire(msgspec.Struct, frozen=True, kw_only=True):
     def settings(self) -> str:
         """What devices on one connection must agree on, for people."""
         return f"Modbus {self.framing.value.upper()}"
+
+    def trouble(self, error: OSError) -> str:
+        """Why it could not be connected, for people."""
+        return os.strerror(error.errno).lower() if error.errno else str(error)
 
     def __str__(self) -> str:
         return self.place
@@ -85,6 +90,16 @@ class SerialWire(msgspec.Struct, frozen=True, kw_only=True):
         """What devices on one connection must agree on, for people: ``19200 8E1``."""
         letter = self.parity.value[0].upper()
         return f"{self.baud_rate} {self.data_bits}{letter}{self.stop_bits}"
+
+    def trouble(self, error: OSError) -> str:
+        """Why it could not be opened, for people."""
+        if error.errno == errno.ENOENT:
+            return "there is no such port; is the adapter plugged in?"
+        if error.errno in (errno.EACCES, errno.EPERM):
+            return "no permission; the user who runs ocppgw must be in the port's group (dialout)"
+        if error.errno in (errno.EAGAIN, errno.EBUSY):
+            return "another program has it open"
+        return str(error)
 
     def __str__(self) -> str:
         return f"{self.path} ({self.settings})"

@@ -452,6 +452,40 @@ async def test_units_behind_one_gateway_share_its_connection(maps: Path) -> None
         assert gateway.connections == 1
 
 
+async def test_a_silent_unit_behind_a_gateway_leaves_the_connection_standing(
+    maps: Path, hostile: Any
+) -> None:
+    """Its answers come too late, and are passed over; nobody else is offline for it."""
+    paths = [bus_map(maps, "one", 1), bus_map(maps, "two", 2)]
+    stations = [RecordingStation(), RecordingStation()]
+    silent = False
+    late: list[bytes] = []
+
+    def reply(request: bytes) -> bytes:
+        head, unit, function = request[:4], request[6:7], request[7]
+        body = request[7:12] if function != 3 else b"\x03" + bytes([2 * request[11]])
+        body += b"" if function != 3 else bytes(2 * request[11])
+        frame = head + (len(body) + 1).to_bytes(2, "big") + unit + body
+        if silent and unit == b"\x02":
+            late.append(frame)
+            return b""
+        answer, late[:] = b"".join(late) + frame, []
+        return answer
+
+    async with hostile(reply) as port, AsyncExitStack() as stack:
+        for number, (path, station) in enumerate(zip(paths, stations, strict=True)):
+            options = ModbusOptions(host="127.0.0.1", port=port, map=Path(path.name), **QUICK)
+            box = context(maps, station=f"BOX-{number}")
+            await stack.enter_async_context(working(options, box, station))
+        for station in stations:
+            await station.until(lambda station=station: station.seen(ConnectorStatus, 1))
+        silent = True
+        await stations[1].until(lambda: stations[1].seen(Offline))
+        silent = False
+        await stations[1].until(lambda: len(stations[1].seen(Online)) == 2)
+    assert not stations[0].seen(Offline)
+
+
 # What cannot be
 
 
@@ -469,7 +503,7 @@ def devices(maps: Path, **lines: dict[str, Any]) -> ModbusOptions:
     [
         (
             {"controller1": {}, "controller2": {}, "meter1": {}},
-            r"\) and controller2 \(controller.yaml\) both have a status of connector 1; take it out",
+            r"\) and controller2 \(controller.yaml\) both have a status of connector 1; take",
         ),
         (
             {"controller1": {}, "meter1": {}, "meter2": {}},
