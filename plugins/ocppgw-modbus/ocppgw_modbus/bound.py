@@ -160,7 +160,10 @@ class FieldTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BoundCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """What is written for a command; without ``request`` there is no hand-shake."""
+    """What is written for a command; without ``request`` there is no hand-shake.
+
+    ``keys`` are the places of configuration keys, of which each command writes one.
+    """
 
     key: str
     kind: CommandKind
@@ -175,6 +178,7 @@ class BoundCommand(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     refused: int
     on_change: bool
+    keys: Mapping[str, Point] = {}
 
 
 class BoundCyclic(msgspec.Struct, frozen=True, kw_only=True):

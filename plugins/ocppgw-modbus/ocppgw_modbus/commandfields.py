@@ -11,6 +11,7 @@ from ocppgw.plc import (
     AnswerTag,
     CancelReserve,
     Command,
+    Configure,
     LimitCurrent,
     RemoteStart,
     RemoteStop,
@@ -22,6 +23,7 @@ from ocppgw.plc import (
 )
 from ocppgw_modbus.bound import BoundCommand, FieldTarget, Point
 from ocppgw_modbus.eventshake import EventId
+from ocppgw_modbus.keys import write_of
 from ocppgw_modbus.spec import CommandField as F
 from ocppgw_modbus.spec import CommandKind as K
 
@@ -39,6 +41,7 @@ KINDS: dict[type[Command], tuple[K, ...]] = {
     CancelReserve: (K.CANCEL_RESERVATION,),
     LimitCurrent: (K.LIMIT_CURRENT,),
     ResetPlc: (K.RESET, K.RESET_SOFT, K.RESET_HARD),
+    Configure: (K.CONFIGURE,),
 }
 
 # A command's attribute for each field; the other fields need more than a look.
@@ -71,7 +74,12 @@ def connector_of(command: Command) -> int:
 
 
 def writes_of(command: Command, bound: BoundCommand) -> list[tuple[Point, float | str]]:
-    """What has to be written, field by field, less the request of a hand-shake."""
+    """What has to be written, field by field, less the request of a hand-shake.
+
+    Raises :class:`PlcRefused` for a configuration key that its register cannot say.
+    """
+    if isinstance(command, Configure):
+        return [write_of(command, bound)]
     writes: list[tuple[Point, float | str]] = list(bound.fixed)
     for field, target in bound.fields.items():
         writes.append((target.register, _value(command, field, target)))

@@ -25,8 +25,9 @@ FIELDS: dict[K, frozenset[F]] = {
     K.RESET: frozenset({F.HARD}),
     K.RESET_SOFT: frozenset(),
     K.RESET_HARD: frozenset(),
+    K.CONFIGURE: frozenset(),
 }
-STATION_ONLY = frozenset({K.ANSWER_BOOT, K.TIME, K.RESET, K.RESET_SOFT, K.RESET_HARD})
+STATION_ONLY = frozenset({K.ANSWER_BOOT, K.TIME, K.RESET, K.RESET_SOFT, K.RESET_HARD, K.CONFIGURE})
 NEEDED: dict[K, frozenset[F]] = {
     K.ANSWER_TAG: frozenset({F.ACCEPTED}),
     K.ANSWER_START: frozenset({F.ACCEPTED}),
@@ -38,6 +39,9 @@ NEEDED: dict[K, frozenset[F]] = {
 
 def faults(kind: K, spec: CommandSpec, connector: int) -> Iterator[tuple[tuple[str, ...], str]]:
     """What does not fit together within one command: keys below it, and a sentence."""
+    if kind is K.CONFIGURE:
+        yield (), "configuration keys have a section of their own, `configuration`"
+        return
     if kind in STATION_ONLY and connector:
         yield (), f"{kind.value} is a command of the whole station, not of a connector"
     for field in spec.fields:

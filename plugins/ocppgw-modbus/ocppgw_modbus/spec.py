@@ -209,6 +209,7 @@ class CommandKind(Enum):
     RESET = "reset"
     RESET_SOFT = "reset_soft"
     RESET_HARD = "reset_hard"
+    CONFIGURE = "configure"  # what the section `configuration` is for; no name for `commands`
 
 
 class CommandField(Enum):
@@ -338,4 +339,8 @@ class MapSpec(BoundSections, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=lambda: {"normal": 1.0})
     identity: IdentitySpec = IdentitySpec()
     cyclic: list[CyclicSpec] = []
+    configuration: Annotated[
+        dict[str, str],
+        Meta(description="OCPP configuration key: register that the PLC reads it from."),
+    ] = {}
     connectors: ConnectorsSpec | None = None

@@ -8,11 +8,12 @@ import msgspec
 
 from ocppgw.ocpp.enums import ChargePointStatus, Reason
 from ocppgw_modbus.simulate.handshakes import EventOut, Raised, Tell
+from ocppgw_modbus.simulate.keys import OWN_TIMEOUT
 from ocppgw_modbus.simulate.registers import SimValue
 from ocppgw_modbus.spec import EventField, EventKind
 
 FULL_POWER = 11000.0  # W
-TAG_PATIENCE = 60.0  # simulated seconds that a tag waits for its answer, or for a car
+TAG_PATIENCE = 60.0  # simulated seconds that a tag waits for its answer
 
 
 class Phase(Enum):
@@ -42,8 +43,20 @@ class Retained(msgspec.Struct, kw_only=True):
     transaction: int = 0
 
 
+class Reserved(msgspec.Struct, kw_only=True):
+    """What the connector keeps itself for; ``seconds`` until that is over."""
+
+    reservation: int
+    id_tag: str
+    seconds: float
+
+
 class Connector:
-    """The program of one connector, one :meth:`scan` a cycle."""
+    """The program of one connector, one :meth:`scan` a cycle.
+
+    Tags are left to the gateway's judgement where there is a way to ask, as only that one
+    knows which tags belong together.
+    """
 
     def __init__(
         self, number: int, events: dict[EventKind, EventOut], tell: Tell, *, energy: float
@@ -52,7 +65,8 @@ class Connector:
         self.kept = Retained(energy=energy)
         self.fault = 0
         self.limit = FULL_POWER
-        self.reserved_for: str | None = None
+        self.reserved: Reserved | None = None
+        self.connection_timeout = OWN_TIMEOUT
         self._events = events
         self._tell = tell
         self._authorized: str | None = None
@@ -90,7 +104,8 @@ class Connector:
             self.stop(Reason.LOCAL)
             return
         if EventKind.TAG not in self._events:
-            self._authorized = id_tag
+            if self.reserved is None or self.reserved.id_tag == id_tag:
+                self._authorize(id_tag)
             return
         number = self._send(EventKind.TAG, {EventField.ID_TAG: id_tag})
         self._asked, self._patience = (id_tag, number), TAG_PATIENCE
@@ -103,7 +118,7 @@ class Connector:
             return
         id_tag, self._asked = self._asked[0], None
         if accepted:
-            self._authorized, self._patience = id_tag, TAG_PATIENCE
+            self._authorize(id_tag)
         event = "tag accepted" if accepted else "tag refused"
         self._say(event, f"{event}: {id_tag}", id_tag=id_tag)
 
@@ -119,9 +134,22 @@ class Connector:
         return self.kept.available and not self.fault and self.kept.phase is Phase.FREE
 
     def remote_start(self, id_tag: str, *, car_after: float | None) -> None:
-        self._authorized, self._patience = id_tag, TAG_PATIENCE
+        self._authorize(id_tag)
         if not self.kept.plugged:
             self._arrives_in = car_after
+
+    def reserve(self, reserved: Reserved) -> bool:
+        """Keeps itself for a tag from now on; whether it can."""
+        if not self.may_start():
+            return False
+        self.reserved = reserved
+        self._say("reserved", f"reserved for {reserved.id_tag}", reservation=reserved.reservation)
+        return True
+
+    def cancel_reservation(self, reservation: int | None) -> None:
+        """Ends the reservation of that number (``None``: whichever there is)."""
+        if self.reserved is not None and reservation in (None, self.reserved.reservation):
+            self._free("the reservation is cancelled")
 
     def charges_on(self, transaction: int) -> bool:
         return self.kept.phase is Phase.CHARGING and self.kept.transaction == transaction
@@ -160,12 +188,13 @@ class Connector:
             return ChargePointStatus.UNAVAILABLE
         if self.kept.plugged or self._authorized is not None:
             return ChargePointStatus.PREPARING
-        if self.reserved_for is not None:
+        if self.reserved is not None:
             return ChargePointStatus.RESERVED
         return ChargePointStatus.AVAILABLE
 
     def scan(self, seconds: float) -> None:
         self.kept.energy += self.power * seconds / 3600
+        self._let_expire(seconds)
         if self._arrives_in is not None:
             self._arrives_in -= seconds
             if self._arrives_in <= 0:
@@ -180,14 +209,16 @@ class Connector:
 
     def restart(self, *, forgetful: bool) -> None:
         """After a power cut: a session that ran is ended."""
-        self._authorized = self._asked = self._arrives_in = None
+        self._authorized = self._asked = self._arrives_in = self.reserved = None
         if forgetful:
             self.kept.phase, self.kept.session_tag, self.kept.transaction = Phase.FREE, "", 0
         elif self.kept.phase is Phase.CHARGING:
             self.stop(Reason.POWER_LOSS)
 
     def _start(self, id_tag: str) -> None:
-        self._authorized = self.reserved_for = None
+        self._authorized = None
+        if self.reserved is not None and self.reserved.id_tag == id_tag:
+            self._free("the reservation is used")
         self.kept.session_tag, self.kept.transaction = id_tag, 0
         self._enter(Phase.STARTING, "starting")
         fields: dict[EventField, SimValue] = {
@@ -195,6 +226,19 @@ class Connector:
             EventField.METER: int(self.kept.energy),
         }
         self._send(EventKind.START, fields)
+
+    def _authorize(self, id_tag: str) -> None:
+        self._authorized, self._patience = id_tag, self.connection_timeout
+
+    def _let_expire(self, seconds: float) -> None:
+        if self.reserved is not None:
+            self.reserved.seconds -= seconds
+            if self.reserved.seconds <= 0:
+                self._free("the reservation is over")
+
+    def _free(self, why: str) -> None:
+        self.reserved = None
+        self._say("not reserved", why)
 
     def _send(self, kind: EventKind, fields: dict[EventField, SimValue]) -> int:
         event = self._events.get(kind)

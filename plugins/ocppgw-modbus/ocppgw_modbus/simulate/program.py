@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ocppgw.ocpp.enums import ChargePointStatus as Status
 from ocppgw.ocpp.enums import Measurand, Reason
 from ocppgw_modbus.bound import BoundCommand, BoundMap, BoundMeter, BoundStatus
-from ocppgw_modbus.simulate.connector import FULL_POWER, Connector
+from ocppgw_modbus.simulate.connector import FULL_POWER, Connector, Reserved
 from ocppgw_modbus.simulate.handshakes import CommandIn, EventOut, Fields, Raised, Tell, Verdict
-from ocppgw_modbus.simulate.registers import Registers, places
+from ocppgw_modbus.simulate.keys import KeysIn
+from ocppgw_modbus.simulate.registers import Registers, SimValue, places
 from ocppgw_modbus.spec import CommandField as F
 from ocppgw_modbus.spec import CommandKind as K
 from ocppgw_modbus.spec import EventField, EventKind
@@ -85,8 +87,10 @@ class Program:
         self._commands = [
             CommandIn(command, registers, tell, self._decide)
             for command in bound.commands.values()
-            if command.connector <= connectors
+            if command.connector <= connectors and command.kind is not K.CONFIGURE
         ]
+        configure = bound.command(K.CONFIGURE, 0)
+        self._keys = KeysIn(configure.keys if configure else {}, registers, tell)
         self._booting = BOOT_SECONDS
         self._restart_wanted = False
 
@@ -130,12 +134,16 @@ class Program:
         self._count_life()
         for command in self._commands:
             command.scan()
+        self._keys.scan()
         self._registers.written.clear()
         if self._restart_wanted and all(command.idle for command in self._commands):
             self._restart_wanted = False
             self.restart()
             return
+        if self.clock is not None:
+            self.clock += timedelta(seconds=seconds)
         for connector in self.connectors.values():
+            connector.connection_timeout = self._keys.connection_timeout
             connector.scan(seconds)
         for event in self._events.values():
             event.scan()
@@ -202,10 +210,7 @@ class Program:
         return True
 
     def _set_clock(self, fields: Fields) -> None:
-        seconds = float(fields[F.TIME])
-        if seconds > 1e11:
-            seconds /= 1000
-        self.clock = datetime.fromtimestamp(seconds, UTC)
+        self.clock = _moment(fields[F.TIME])
 
     def _for_connector(self, kind: K, connector: Connector, fields: Fields) -> bool:
         tag = str(fields.get(F.ID_TAG, ""))
@@ -222,21 +227,39 @@ class Program:
             connector.tag_answered(bool(fields[F.ACCEPTED]), int(fields.get(F.SEQUENCE, 0)))
         elif kind is K.ANSWER_START:
             connector.start_answered(bool(fields[F.ACCEPTED]), transaction)
+        elif kind is K.RESERVE:
+            return connector.reserve(self._reserved(fields))
         else:
-            self._set_state(kind, connector, fields, tag)
+            self._set_state(kind, connector, fields)
         return True
 
-    def _set_state(self, kind: K, connector: Connector, fields: Fields, tag: str) -> None:
+    def _reserved(self, fields: Fields) -> Reserved:
+        """Without a moment or a clock to tell it, a reservation lasts until it is cancelled."""
+        seconds = math.inf
+        if F.EXPIRES in fields and self.clock is not None:
+            seconds = (_moment(fields[F.EXPIRES]) - self.clock).total_seconds()
+        return Reserved(
+            reservation=int(fields.get(F.RESERVATION, 0)),
+            id_tag=str(fields.get(F.ID_TAG, "")),
+            seconds=seconds,
+        )
+
+    def _set_state(self, kind: K, connector: Connector, fields: Fields) -> None:
         if kind is K.AVAILABILITY:
             connector.kept.available = bool(fields[F.AVAILABLE])
         elif kind is K.UNLOCK and connector.power:
             connector.stop(Reason.UNLOCK_COMMAND)
         elif kind is K.LIMIT_CURRENT:
             connector.limit = min(FULL_POWER, 3 * VOLTAGE * float(fields[F.AMPERES]))
-        elif kind is K.RESERVE:
-            connector.reserved_for = tag
         elif kind is K.CANCEL_RESERVATION:
-            connector.reserved_for = None
+            known = F.RESERVATION in fields
+            connector.cancel_reservation(int(fields[F.RESERVATION]) if known else None)
+
+
+def _moment(value: SimValue) -> datetime:
+    """A time in seconds or milliseconds since 1970: no other could be that large."""
+    seconds = float(value)
+    return datetime.fromtimestamp(seconds / 1000 if seconds > 1e11 else seconds, UTC)
 
 
 def _quantity(meter: BoundMeter, connector: Connector) -> float:

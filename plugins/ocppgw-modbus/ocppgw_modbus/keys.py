@@ -1,0 +1,85 @@
+"""Configuration keys that the PLC reads from registers (O-27)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+
+from ocppgw.plc import Configure, PlcRefused, PlcUnsupported
+from ocppgw_modbus.bound import FLOATS, TEXTS, BoundCommand, Point
+from ocppgw_modbus.section import Section
+from ocppgw_modbus.spec import CommandKind, MapSpec, Type
+
+# OCPP's keys are in seconds, where they are times; so many seconds is each of these.
+SECONDS = {"ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60), "h": Fraction(3600)}
+YES_OR_NO = {"true": "1", "false": "0"}
+
+
+def configuration(section: Section, spec: MapSpec) -> Iterator[BoundCommand]:
+    """The command that writes any one of the map's keys, if it has some.
+
+    What stands there already is not written again: it is sent whenever the PLC is back.
+    """
+    places = {}
+    for key, register in spec.configuration.items():
+        point = section.point(register, ("configuration", key), written=True)
+        if point is not None and (point.phases > 1 or point.type is Type.BYTES):
+            section.problem(
+                ("configuration", key),
+                f"{point.name} cannot hold a key: expected one number,"
+                " a bool, or text (type ascii)",
+            )
+        if point is not None:
+            places[key] = point
+    if places:
+        yield BoundCommand(
+            key=f"0.{CommandKind.CONFIGURE.value}",
+            kind=CommandKind.CONFIGURE,
+            connector=0,
+            fields={},
+            fixed=(),
+            request=None,
+            answer=None,
+            up=1,
+            down=0,
+            idle=0,
+            accepted=1,
+            refused=2,
+            on_change=True,
+            keys=places,
+        )
+
+
+def write_of(command: Configure, bound: BoundCommand) -> tuple[Point, float | str]:
+    """Where a key is written, and as what.
+
+    Raises :class:`PlcUnsupported` for a key without a register, and :class:`PlcRefused`
+    for a value that the register cannot say.
+    """
+    point = bound.keys.get(command.key)
+    if point is None:
+        raise PlcUnsupported(f"the map has no register for the key {command.key}")
+    return point, _value(point, command)
+
+
+def _value(point: Point, command: Configure) -> float | str:
+    text = command.value.strip()
+    if point.type in TEXTS:
+        return text
+    try:
+        said = Fraction(Decimal(YES_OR_NO.get(text.lower(), text)))
+    except (ArithmeticError, ValueError):
+        raise _unsayable(point, command, "expected a number") from None
+    number = said / SECONDS.get(point.unit or "", 1)
+    if point.type is Type.BOOL and number not in (0, 1):
+        raise _unsayable(point, command, "expected true or false")
+    raw = (number - Fraction(point.offset)) / Fraction(point.scale)
+    if point.type not in FLOATS and raw.denominator != 1:
+        step = f"{float(point.scale):g} {point.unit or ''}".strip()
+        raise _unsayable(point, command, f"it goes in steps of {step}")
+    return int(number) if number.denominator == 1 else float(number)
+
+
+def _unsayable(point: Point, command: Configure, why: str) -> PlcRefused:
+    return PlcRefused(f"{command.key}: {point} cannot say {command.value!r}: {why}")
