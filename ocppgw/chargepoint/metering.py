@@ -87,6 +87,10 @@ class Metering:
         elif energy < session.checkpoint_wh:
             self._warn_of_fall(session, energy)
 
+    def plc_is_away(self) -> None:
+        """The driver reads nothing for a while."""
+        self._readings.plc_is_away()
+
     def nudge(self) -> None:
         """Sessions changed."""
         self._bell.ring()

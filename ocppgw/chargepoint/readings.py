@@ -11,11 +11,13 @@ from ocppgw.ocpp.enums import Measurand
 from ocppgw.plc.base import Reading
 
 # A reading older than this says nothing about now, unless the driver reads less often:
-# then so many of its own intervals.
+# then so many of its own intervals, within bounds.
 STALE_AFTER = 60.0
+STALE_AFTER_AT_MOST = 1800.0
 STALE_INTERVALS = 3
-# So many intervals are looked at, and the shortest taken: an outage is no interval.
-INTERVALS = 3
+# So many intervals are looked at, and the longest taken: a meter whose values come in
+# several blocks is read several times at once, and then not for long.
+INTERVALS = 8
 
 
 class _Newest:
@@ -25,17 +27,21 @@ class _Newest:
         self.reading = reading
         self.seen = now
         self.outdated = False
+        self.interrupted = False
         self._intervals: collections.deque[float] = collections.deque(maxlen=INTERVALS)
 
     def replace(self, reading: Reading, now: float) -> None:
-        self._intervals.append(now - self.seen)
+        if not self.interrupted:
+            self._intervals.append(now - self.seen)
+        self.interrupted = False
         self.reading = reading
         self.seen = now
         self.outdated = False
 
     @property
     def stale_after(self) -> float:
-        return max(STALE_AFTER, STALE_INTERVALS * min(self._intervals, default=0.0))
+        pace = STALE_INTERVALS * max(self._intervals, default=0.0)
+        return min(max(STALE_AFTER, pace), STALE_AFTER_AT_MOST)
 
 
 class Readings:
@@ -55,6 +61,11 @@ class Readings:
         else:
             known.replace(reading, now)
         self._offered.update(measured.measurand for measured in reading.values)
+
+    def plc_is_away(self) -> None:
+        """An outage is no interval of reading."""
+        for known in self._newest.values():
+            known.interrupted = True
 
     def session_changed(self, session: Session) -> None:
         """What was read before a session began says nothing about it. The order in which

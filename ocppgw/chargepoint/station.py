@@ -193,6 +193,7 @@ class BoxStation:
         self._online = False
         self._boot.plc_is_away()
         self._plc_keys.plc_is_away()
+        self._metering.plc_is_away()
         self._presence.offline(reason)
 
 

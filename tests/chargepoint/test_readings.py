@@ -61,6 +61,7 @@ async def test_a_meter_that_is_read_seldom_goes_stale_later():
     readings = Readings(clock)
     for wh in range(4):
         readings.saw(energy(wh))
+        readings.saw(energy(wh))  # as two blocks of registers
         await clock.advance(300)
     assert readings.fresh(1) == energy(3)
     await clock.advance(600)
@@ -84,10 +85,24 @@ def test_what_was_read_before_a_session_began_is_none_of_its_own():
 async def test_an_outage_is_no_interval_of_reading():
     clock = FakeClock()
     readings = Readings(clock)
-    for pause in (1, 1, 3600, 0):
+    for pause in (1, 1, 1, 0):
         readings.saw(energy(7))
         await clock.advance(pause)
+    readings.plc_is_away()
+    await clock.advance(600)
+    readings.saw(energy(7))
     await clock.advance(61)
+    assert readings.fresh(1) is None
+
+
+async def test_a_meter_that_was_away_unnoticed_is_not_believed_for_ever():
+    clock = FakeClock()
+    readings = Readings(clock)
+    for pause in (1, 9 * 3600, 1800):
+        readings.saw(energy(7))
+        await clock.advance(pause)
+    assert readings.fresh(1) == energy(7)
+    await clock.advance(1)
     assert readings.fresh(1) is None
 
 
