@@ -64,7 +64,9 @@ class MemoryStorage(Storage):
     ) -> None:
         self.failure: StorageError | None = None
         self.contents = contents or MemoryContents()
-        self._known = {collection.name for collection in collections}
+        declared = {collection.name: collection for collection in collections}
+        self._known = frozenset(declared)
+        self.contents.collections |= declared
         self._closed = False
 
     async def get(self, collection: Collection, key: Key) -> Document | None:
@@ -141,7 +143,7 @@ class MemoryStorage(Storage):
     def _table(self, collection: Collection) -> dict[Key, _Row]:
         if self._known and collection.name not in self._known:
             raise ValueError(f"the collection {collection.name} was not opened")
-        self.contents.collections[collection.name] = collection
+        self.contents.collections.setdefault(collection.name, collection)
         return self.contents.tables.setdefault(collection.name, {})
 
     def _prepared(self, change: Change) -> Callable[[], object]:
