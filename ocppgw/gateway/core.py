@@ -163,13 +163,6 @@ class Gateway:
         finally:
             if self._ready:
                 self._notify(READY, self._status())
-        for level, told in (
-            (logging.INFO, reloaded.done),
-            (logging.WARNING, reloaded.restart),
-            (logging.ERROR, reloaded.failed),
-        ):
-            for each in told:
-                log.log(level, "%s", each)
         log.info("the reload is done" if reloaded != Reloaded() else "nothing has changed")
         return reloaded
 

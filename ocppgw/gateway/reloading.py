@@ -7,6 +7,7 @@ it stands then.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from ocppgw.gateway.boxes import BoxPlan
     from ocppgw.gateway.central import CentralPart
     from ocppgw.gateway.charge_points import ChargePoints
+
+log = logging.getLogger(__name__)
 
 RESTART = "counts from the next start of the gateway on"
 
@@ -69,14 +72,26 @@ class Reloading:
         if self._house.ending:
             raise UserError("the gateway is ending; its next start goes by the new file")
 
+    def _did(self, told: str) -> None:
+        log.info("%s", told)
+        self._done.append(told)
+
+    def _needs_restart(self, told: str) -> None:
+        log.warning("%s", told)
+        self._restart.append(told)
+
+    def _could_not(self, told: str) -> None:
+        log.error("%s", told)
+        self._failed.append(told)
+
     async def _tried(self, what: str, change: Awaitable[object], done: str) -> bool:
         """Whether it could be done; either is told."""
         try:
             await change
         except Exception as error:  # noqa: BLE001  told; the other sections are not to suffer
-            self._failed.append(f"{what}: {sentence(error)}")
+            self._could_not(f"{what}: {sentence(error)}")
             return False
-        self._done.append(f"{what}: {done}")
+        self._did(f"{what}: {done}")
         return True
 
     # Sections
@@ -84,20 +99,20 @@ class Reloading:
     def _fixed(self, new: Configuration) -> None:
         old = self._house.settings
         if new.settings.plugins != old.plugins:
-            self._restart.append(f"plugins: what is new there {RESTART}")
+            self._needs_restart(f"plugins: what is new there {RESTART}")
         if new.settings.control != old.control:
-            self._restart.append(f"control: the new socket {RESTART}")
+            self._needs_restart(f"control: the new socket {RESTART}")
 
     def _logging(self, new: Configuration) -> None:
         section = new.settings.logging
         if section == self._house.settings.logging:
             return
         if self._set_level is None:
-            self._restart.append(f"logging: the level {RESTART}, for the command line named one")
+            self._needs_restart(f"logging: the level {RESTART}, for the command line named one")
         else:
             self._set_level(section.level)
             self._keep(logging=section)
-            self._done.append(f"logging: the level is {section.level}")
+            self._did(f"logging: the level is {section.level}")
 
     async def _client(self, new: Configuration) -> None:
         section, house = new.settings.http_client, self._house
@@ -120,7 +135,7 @@ class Reloading:
             await part.door.close()
             await part.stop()
             self._house.central = None
-            self._done.append("central_system: stopped, and no longer a part of this gateway")
+            self._did("central_system: stopped, and no longer a part of this gateway")
 
     async def _add_central(self, new: Configuration) -> None:
         from ocppgw.gateway.central import plan_of
@@ -145,7 +160,7 @@ class Reloading:
 
         wanted = plan_of(new, self._house.ground.plugins)
         if (wanted.backend.name, wanted.options) != (part.plan.backend.name, part.plan.options):
-            self._restart.append(f"storage: the new place {RESTART}")
+            self._needs_restart(f"storage: the new place {RESTART}")
             wanted = replace(wanted, backend=part.plan.backend, options=part.plan.options)
         door, before = part.door, part.door.address
         where = address(section.listen, section.limits)
@@ -174,7 +189,7 @@ class Reloading:
                 service.door.bind(address(server.listen, server.limits))
             except UserError as error:
                 house.charge_points = None
-                self._failed.append(f"charge_boxes: none is started: {sentence(error)}")
+                self._could_not(f"charge_boxes: none is started: {sentence(error)}")
                 return
             service.door.open()
         elif service is None:
@@ -210,7 +225,7 @@ class Reloading:
         await asyncio.gather(*(part.stop() for part in (*gone, *changed)))
         for part in gone:
             service.remove(part.identity)
-            self._done.append(f"{part.name}: stopped, and no longer a part of this gateway")
+            self._did(f"{part.name}: stopped, and no longer a part of this gateway")
         for part in changed:
             self._still_running()
             restart = part.restart(plans[part.identity])

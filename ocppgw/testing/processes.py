@@ -52,6 +52,10 @@ class Program:
             await asyncio.sleep(0.02)
         return found
 
+    def hang_up(self) -> None:
+        """SIGHUP: it reads its configuration again, if it is a gateway."""
+        self._process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         """SIGKILL: no last word; returns when the process is gone."""
         if self._process.poll() is None:
