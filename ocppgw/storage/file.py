@@ -40,7 +40,7 @@ from ocppgw.storage.writer import Step, WriteSession, commit_step, prune_some, r
 
 NUMBERS_AT_ONCE = 32
 SCAN_PAGE = 200
-PRUNE_AT_ONCE = 500
+PRUNE_AT_ONCE = 100  # 6 ms for documents of 5 KB; every commit may have to wait for one
 
 
 class FileOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

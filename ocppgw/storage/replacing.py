@@ -56,7 +56,7 @@ def finish(path: Path) -> Path | None:
         return None
     # Of the file, not of now: to begin again is to go on with the same name.
     moment = datetime.fromtimestamp(ready.stat().st_mtime, UTC)
-    old = Path(f"{path}.before-restore-{moment:%Y%m%dT%H%M%SZ}")
+    old = Path(f"{path}.before-restore-{moment:%Y%m%dT%H%M%S.%f}Z")
     if path.exists():
         _take_in_wal(path)
         path.replace(old)
