@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from ocppgw.chargepoint.boot import Boot, BootState
+from ocppgw.chargepoint.boot import Boot
 from ocppgw.chargepoint.keys import Keys
 from ocppgw.chargepoint.line import CentralLine
 from ocppgw.chargepoint.register import SessionRegister
@@ -131,7 +131,7 @@ class Judge:
         """Asks the central system, once it has accepted this box; ``left`` in seconds."""
         until = self._clock.monotonic() + self._patience(id_tag, left)
         if not await self._boot.accepted_within(until - self._clock.monotonic()):
-            if self._boot.state is BootState.REFUSED or self._central.reached:
+            if self._central.reached:
                 return _refused("the central system has not accepted this charge box")
             return _cut_off("the central system does not answer", self._alone(id_tag))
         try:

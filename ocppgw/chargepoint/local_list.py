@@ -77,7 +77,7 @@ class LocalList:
         """
 
         async def prepare() -> Plan | None:
-            _check(request, self.version, self._longest)
+            _check(request, self.version)
             return self._planned(request)
 
         try:
@@ -120,9 +120,9 @@ class LocalList:
         self._version = version
 
 
-def _check(request: SendLocalListRequest, version: int, longest: int) -> None:
+def _check(request: SendLocalListRequest, version: int) -> None:
     """Raises :class:`NotTaken` for an update that a list of that version cannot take."""
-    kind, sent = request.update_type, request.local_authorization_list
+    kind = request.update_type
     if not isinstance(kind, UpdateType):
         why = f"updateType must be Full or Differential, got {kind.value!r}"
         raise NotTaken(UpdateStatus.NOT_SUPPORTED, why)
@@ -132,10 +132,7 @@ def _check(request: SendLocalListRequest, version: int, longest: int) -> None:
     if kind is UpdateType.DIFFERENTIAL and request.list_version <= version:
         why = f"it has version {version}, a differential update must be of a higher one"
         raise NotTaken(UpdateStatus.VERSION_MISMATCH, f"{why}, got {request.list_version}")
-    if len(sent) > longest:
-        why = f"an update names at most {longest} tags, got {len(sent)}"
-        raise NotTaken(UpdateStatus.FAILED, why)
-    _check_tags(sent, informed=kind is UpdateType.FULL)
+    _check_tags(request.local_authorization_list, informed=kind is UpdateType.FULL)
 
 
 def _check_tags(sent: Sequence[AuthorizationData], *, informed: bool) -> None:

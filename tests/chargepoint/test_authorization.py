@@ -188,6 +188,32 @@ async def test_offline_after_a_restart_the_cache_still_decides(world):
     assert any("the central system does not answer; the cache" in line for line in world.story())
 
 
+async def test_a_central_system_of_which_nothing_is_known_yet_has_its_time(world):
+    await begun(world)
+    await verdict(world, "GOOD")
+    await world.kill()
+    world.central.delay = 5
+    world.central.tags["GOOD"] = e.AuthorizationStatus.BLOCKED
+    await world.start()
+    accepted = await verdict(world, "GOOD", seconds=15)
+    await world.stop()
+
+    assert accepted is False
+
+
+async def test_a_central_system_that_answers_the_boot_with_a_fault_is_there(world):
+    await begun(world)
+    await verdict(world, "GOOD")
+    await world.kill()
+    world.central.faults[m.BootNotificationRequest] = 100
+    await world.start()
+    await world.clock.advance(1)
+    accepted = await verdict(world, "GOOD", seconds=20)
+    await world.stop()
+
+    assert accepted is False
+
+
 async def test_offline_a_tag_is_refused_once_it_has_expired(world):
     soon = m.IdTagInfo(
         status=e.AuthorizationStatus.ACCEPTED, expiry_date=world.clock.now() + timedelta(minutes=1)
@@ -277,12 +303,13 @@ async def reserve(world, tag, parent=None):
 
 async def test_a_reserved_connector_is_kept_from_a_known_tag_unasked(world):
     await begun(world, LISTED=ACCEPTED)
+    await verdict(world, "REMEMBERED")
     await reserve(world, "OWNER")
-    refused = await verdict(world, "LISTED")
+    refused = [await verdict(world, "LISTED"), await verdict(world, "REMEMBERED")]
     await world.stop()
 
-    assert refused is False
-    assert asked(world) == []
+    assert refused == [False, False]
+    assert asked(world) == ["REMEMBERED"]
 
 
 async def test_the_parent_of_an_unknown_tag_is_asked_for(world):
@@ -349,8 +376,13 @@ async def test_at_the_stations_reader_the_tag_of_any_session_may_end_it(world):
     assert sum("of the same group" in line for line in world.story()) == 1
 
 
-@pytest.mark.parametrize("other", [ACCEPTED, BLOCKED])
-async def test_a_tag_of_another_group_is_for_the_central_system_to_judge(world, other):
+BLOCKED_BROTHER = msgspec.structs.replace(BLOCKED, parent_id_tag="FAMILY")
+
+
+@pytest.mark.parametrize("other", [ACCEPTED, BLOCKED, BLOCKED_BROTHER])
+async def test_a_tag_that_is_no_valid_one_of_the_group_is_for_the_central_system_to_judge(
+    world, other
+):
     world.central.said.update(A=FAMILY, B=other)
     await begun(world)
     await verdict(world, "A")

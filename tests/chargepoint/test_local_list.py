@@ -160,12 +160,12 @@ async def test_the_spelling_of_a_tag_does_not_count():
         pytest.param(
             update(FULL, 5, B=ACCEPTED, C=ACCEPTED, D=ACCEPTED, E=ACCEPTED),
             "Failed",
-            id="more than an update may hold",
+            id="a longer list than it may hold",
         ),
         pytest.param(
             update(DIFFERENTIAL, 5, B=ACCEPTED, C=ACCEPTED, D=ACCEPTED),
             "Failed",
-            id="more than the list may hold",
+            id="a list that becomes longer",
         ),
         pytest.param(
             update(e.Unknown("Partial"), 5, B=ACCEPTED), "NotSupported", id="an unknown type"

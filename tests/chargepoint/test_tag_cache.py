@@ -121,9 +121,9 @@ async def test_then_the_tag_that_was_asked_for_longest_ago():
 async def test_a_tag_that_is_there_needs_no_room():
     shelf = await Shelf(longest=2).open()
     await shelf.remember(A=ACCEPTED, B=ACCEPTED)
-    await shelf.remember(a=BLOCKED)
+    await shelf.remember(b=BLOCKED)
 
-    assert shelf.content("A", "B") == {"A": BLOCKED, "B": ACCEPTED}
+    assert shelf.content("A", "B") == {"A": ACCEPTED, "B": BLOCKED}
 
 
 async def test_a_cache_made_smaller_keeps_its_newest():
@@ -203,7 +203,9 @@ async def test_a_listed_tag_is_not_in_the_cache():
     desk = await Desk().open()
     await desk.say(A=BLOCKED, B=BLOCKED)
     await desk.list(1, A=ACCEPTED)
+    assert desk.tags.cache.get("A") is None
     await desk.say(A=BLOCKED)
+    assert desk.tags.cache.get("A") is None
     assert desk.found("a") == (ACCEPTED, True, True)
     assert desk.found("B") == (BLOCKED, False, False)
 
@@ -288,6 +290,25 @@ async def test_what_was_said_is_remembered_once_the_store_can():
     await desk.open()
 
     assert desk.found("A") == desk.found("B") == (ACCEPTED, False, True)
+
+
+async def test_what_is_said_while_the_last_word_is_written_is_the_last_word():
+    desk = await Desk().open()
+    committing, words = desk.storage.commit, [BLOCKED]
+
+    async def commit(*changes):
+        while words:
+            desk.tags.said("A", words.pop())
+        await committing(*changes)
+
+    desk.storage.commit = commit
+    desk.tags.said("A", ACCEPTED)
+    running = asyncio.ensure_future(desk.tags.run())
+    await desk.clock.advance(1)
+    running.cancel()
+    await asyncio.wait([running])
+
+    assert desk.found("A") == (BLOCKED, False, False)
 
 
 async def test_what_was_said_before_the_cache_was_cleared_is_not_remembered_after():
