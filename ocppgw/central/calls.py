@@ -26,6 +26,14 @@ class Options(Protocol):
         """Raises ``ocppgw.errors.UserError`` for a section that is wrong."""
 
 
+class CallLater(Protocol):
+    """``CentralSystem.call_later``, as hooks may use it."""
+
+    async def __call__(
+        self, identity: str, request: Request, keep: timedelta, *, now: bool = True
+    ) -> PendingCommand: ...
+
+
 class StationCall:
     """One call of a station: the :class:`~ocppgw.central.context.CentralCall` of its handlers.
 
@@ -110,7 +118,7 @@ class HookContext:
         core: Core,
         options: Options,
         call: Callable[[str, Request, float], Awaitable[Response]],
-        call_later: Callable[[str, Request, timedelta], Awaitable[PendingCommand]],
+        call_later: CallLater,
     ) -> None:
         self.core = core
         self.storage = core.storage
@@ -127,6 +135,8 @@ class HookContext:
         """Sends a command to a station; raises ``ocppgw.link.PeerError`` if it fails."""
         return await self._call(identity, request, deadline)
 
-    async def call_later(self, identity: str, request: Request, keep: timedelta) -> PendingCommand:
-        """Sends a command, now or, until ``keep`` is over, after the station's next message."""
-        return await self._call_later(identity, request, keep)
+    async def call_later(
+        self, identity: str, request: Request, keep: timedelta, *, now: bool = True
+    ) -> PendingCommand:
+        """Sends a command, ``now`` or, until ``keep`` is over, after the station's next message."""
+        return await self._call_later(identity, request, keep, now=now)

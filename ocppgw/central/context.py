@@ -31,12 +31,16 @@ class CentralContext(Protocol):
     async def call(self, identity: str, request: Request, deadline: float) -> Response:
         """Sends a command to a station; raises ``ocppgw.link.PeerError`` if it fails."""
 
-    async def call_later(self, identity: str, request: Request, keep: timedelta) -> PendingCommand:
-        """Sends a command; if it certainly did not get through, it is stored and sent again
-        after the station's next message, until ``keep`` (at most 30 days) is over.
+    async def call_later(
+        self, identity: str, request: Request, keep: timedelta, *, now: bool = True
+    ) -> PendingCommand:
+        """Sends a command; if it certainly did not get through, it is sent again after the
+        station's next message, until ``keep`` (at most 30 days) is over.
 
-        Gives what has become of it so far. Raises ``ocppgw.link.NoEndpoint`` for a station
-        that is not known or not accepted, ``ocppgw.errors.UserError`` if it cannot be kept.
+        With ``now=False`` it is not tried at once, which is for handlers: their station waits
+        for an answer, and that message counts as the next one. Gives what has become
+        of it so far. Raises ``ocppgw.link.NoEndpoint`` for a station that is not known or not
+        accepted, ``ocppgw.errors.UserError`` if it cannot be kept.
         """
 
 

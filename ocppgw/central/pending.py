@@ -55,9 +55,9 @@ class Pending:
     # Accepting
 
     async def call(
-        self, identity: str, request: Request, keep: timedelta, by: str | None
+        self, identity: str, request: Request, keep: timedelta, *, by: str | None, now: bool
     ) -> PendingCommand:
-        """Stores a command, tries it at once, and gives what has become of it until now.
+        """Stores a command, tries it at once if ``now``, and gives what has become of it so far.
 
         Raises :class:`~ocppgw.link.NoEndpoint` for a station that is not known or not
         accepted, ``UserError`` for a ``keep`` beyond ``LONGEST`` or too many commands.
@@ -71,22 +71,22 @@ class Pending:
                 f"{most} commands wait for station {identity} already"
                 " (central_system.max_pending); cancel some, or wait for the station"
             )
-        return await self._first_try(await self._store.accept(identity, request, keep, by))
+        document = await self._store.accept(identity, request, keep, by)
+        self._waiting.add(identity)
+        current = await self._first_try(document) if now else PendingCommand.of(document)
+        if current.state is CommandState.WAITING:
+            self._tell(document, f"waits for the station's next message, until {_at(document)}")
+        return current
 
     async def _first_try(self, document: Document) -> PendingCommand:
-        identity = document["chargeBoxIdentity"]
-        self._waiting.add(identity)
-        run = self._start(identity, 0.0)
+        run = self._start(document["chargeBoxIdentity"], 0.0)
         patience = asyncio.ensure_future(self._clock.sleep(self._deadline + EXPLANATION_WAIT))
         try:
             await asyncio.wait((run, patience), return_when=asyncio.FIRST_COMPLETED)
         finally:
             patience.cancel()
             await asyncio.gather(patience, return_exceptions=True)
-        current = PendingCommand.of(await self._store.get(document["number"]) or document)
-        if current.state is CommandState.WAITING:
-            self._tell(document, f"waits for the station's next message, until {_at(document)}")
-        return current
+        return PendingCommand.of(await self._store.get(document["number"]) or document)
 
     async def cancel(self, number: int) -> None:
         """Takes a waiting command back; UserError if it does not wait (any more)."""

@@ -238,15 +238,21 @@ class CentralSystem:
         )
 
     async def call_later(
-        self, identity: str, request: Request, keep: timedelta, by: str | None = None
+        self,
+        identity: str,
+        request: Request,
+        keep: timedelta,
+        *,
+        by: str | None = None,
+        now: bool = True,
     ) -> PendingCommand:
-        """Sends a command, now or, until ``keep`` is over, after the station's next message.
+        """Sends a command, ``now`` or, until ``keep`` is over, after the station's next message.
 
         Gives what has become of it so far; :attr:`pending` has the rest. ``by`` is who asked
         for it. Raises ``ocppgw.link.NoEndpoint`` for a station that is not known or not
         accepted, and ``UserError`` if it cannot be kept.
         """
-        return await self.pending.call(identity, request, keep, by)
+        return await self.pending.call(identity, request, keep, by=by, now=now)
 
     async def explanation(self, identity: str, since: datetime, wait: float) -> str | None:
         """What the station reported of itself since then, waited for ``wait`` seconds."""

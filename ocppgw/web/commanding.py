@@ -87,7 +87,7 @@ async def _kept(
 ) -> Any:
     """As :func:`_sent`, as far as the command is over; else the command."""
     since = central.context.clock.now()
-    command = await central.call_later(identity, message, keep, by and by[:LONGEST_NAME])
+    command = await central.call_later(identity, message, keep, by=by and by[:LONGEST_NAME])
     if command.response is not None:
         told = _told(command.operation, command.response)
         if not told["done"]:

@@ -413,6 +413,24 @@ async def test_one_that_never_told_where_it_listens_may_tell_it_later(away):
     await bench.central.stop()
 
 
+async def test_a_handler_has_its_station_called_after_its_answer(away):
+    bench = await away()
+    bench.http.answer = None
+
+    async def heartbeat(request, call):
+        kept = await bench.central.context.call_later(call.identity, RESET, TWO_HOURS, now=False)
+        assert kept.state is CommandState.WAITING
+
+    bench.use([("acme", {HeartbeatRequest: heartbeat})])
+
+    await bench.call(HeartbeatRequest())
+    assert bench.http.received == []
+    await bench.clock.advance(1)
+
+    assert bench.http.received == [RESET]
+    await bench.central.stop()
+
+
 # Several processes, and the worst moments
 
 
