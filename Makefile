@@ -14,7 +14,7 @@ METADATA := setup.cfg pyproject.toml $(addsuffix /setup.cfg,$(PLUGINS))
 # Tests that start processes; they run beside the others, on another processor.
 PROCESSES := $(wildcard tests/cli tests/crash tests/endtoend tests/foreign tests/plugins_wheel)
 
-.PHONY: help run test lint format bench docs coverage check clean
+.PHONY: help run test lint format bench bench-year docs coverage check clean
 
 help:
 	@echo "make run       installs what is needed into $(VENV) and runs $(CONFIG)"
@@ -23,6 +23,7 @@ help:
 	@echo "make coverage  the coverage of the last 'make test', against its limits"
 	@echo "make check     what CI runs: test, lint, coverage"
 	@echo "make bench     measures the central system"
+	@echo "make bench-year  lives through a year of one connector: what it does to a flash card"
 	@echo "make docs      writes the generated parts of docs/"
 	@echo "make format    formats the sources"
 	@echo "make clean     removes $(VENV) and all that was built"
@@ -56,6 +57,9 @@ check: test lint coverage
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks
+
+bench-year: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks year
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m ocppgw.reference docs

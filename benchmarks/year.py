@@ -181,8 +181,7 @@ class Site:
         self.central = central
 
     async def live_through(self, day: int, clock: HurriedClock) -> None:
-        """One day with its sessions; in some the central system is away."""
-        self.central.away = day % OUTAGE_EVERY == OUTAGE_EVERY - 1
+        """One day with its sessions."""
         for hour, hours in SESSIONS:
             begin = day * DAY + hour * HOUR
             await clock.until(begin)
@@ -245,6 +244,7 @@ async def live(path: Path, profile: Profile, days: int, *, tell_every: int) -> N
         before = first = used(clock.store)
         told = 0
         for day in range(days):
+            there.central.away = day % OUTAGE_EVERY == OUTAGE_EVERY - 1
             await there.live_through(day, clock)
             lived = day + 1
             if tell_every and (lived % tell_every == 0 or lived == days):

@@ -23,6 +23,8 @@ from ocppgw.storage.sqlite import UPGRADES, table_of
 from ocppgw.storage.writer import commit_step, prune_some
 from tests.storage.moments import every_moment
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 NOW = datetime(2026, 11, 22, 20, 15, tzinfo=UTC)
 NOTES = Collection("notes", ("id",), retention_field="at", retention=DAY)
