@@ -12,8 +12,9 @@ from ocppgw.chargepoint.configuration import Configuration, fixed_keys
 from ocppgw.chargepoint.endings import Endings
 from ocppgw.chargepoint.heartbeat import Heartbeat
 from ocppgw.chargepoint.judge import Judge
+from ocppgw.chargepoint.lanes import Lanes
 from ocppgw.chargepoint.ledger import Ledger
-from ocppgw.chargepoint.line import CENTRAL_SYSTEM, CentralLine
+from ocppgw.chargepoint.line import CentralLine
 from ocppgw.chargepoint.meter_rooms import MeterRooms
 from ocppgw.chargepoint.narrator import Narrator
 from ocppgw.chargepoint.operations import Operations
@@ -30,7 +31,6 @@ from ocppgw.chargepoint.station import BoxStation, EventLog
 from ocppgw.chargepoint.status import StatusBoard
 from ocppgw.chargepoint.tags import Tags
 from ocppgw.clock import Clock
-from ocppgw.delivery import LatestLane, RetryPolicy, TransactionLane
 from ocppgw.delivery.policy import spread
 from ocppgw.link.base import Peer
 from ocppgw.plc.base import Driver
@@ -69,8 +69,9 @@ class Rooms:
         self.answers = self._make_answers()
         self.tags = self._make_tags()
         self.register = SessionRegister(self.ledger, self.answers, narrator, said=self.tags.said)
-        self.transactions = self._make_transaction_lane()
-        self.latest = self._make_latest_lane()
+        self.lanes = self._make_lanes()
+        self.transactions = self.lanes.transactions
+        self.latest = self.lanes.latest
         self.meters = self._make_meters()
         self.plc_keys = self._make_plc_keys()
         self.availability = self._make_availability()
@@ -90,8 +91,7 @@ class Rooms:
         await self.ledger.load()
         await self.events.load()
         await self.configuration.load()
-        await self.transactions.load()
-        await self.latest.load()
+        await self.lanes.load()
         await self.register.load()
         await self.meters.stop_data.load()
         await self.availability.load()
@@ -103,14 +103,11 @@ class Rooms:
     # Wiring
 
     def _wire(self) -> None:
-        for nudge in (self.transactions.nudge, self.latest.nudge):
-            self.line.when_back(nudge)
         for nudge in (
             self.heartbeat.nudge,
             self.meters.keys_changed,
             self.plc_keys.nudge,
-            self.transactions.wake,
-            self.latest.wake,
+            self.lanes.keys_changed,
         ):
             self.configuration.when_changed(nudge)
         self.register.when_changed(self._session_changed)
@@ -137,17 +134,7 @@ class Rooms:
     def _delivered(self, answer: Answer) -> None:
         self.sessions.delivered(answer)
 
-    def _lane_says(self, what: str) -> None:
-        self._narrator.say(CENTRAL_SYSTEM, what)
-
     # Making
-
-    def _policy(self) -> RetryPolicy:
-        return RetryPolicy(
-            attempts=self.configuration.keys.transaction_attempts,
-            interval=self.configuration.keys.transaction_retry_interval,
-            deadline=self._settings.central_system.deadline,
-        )
 
     def _make_answers(self) -> Answers:
         return Answers(
@@ -160,27 +147,15 @@ class Rooms:
             delivered=self._delivered,
         )
 
-    def _make_transaction_lane(self) -> TransactionLane:
-        return TransactionLane(
-            box=self.ledger.box,
-            storage=self.ledger.storage,
-            clock=self._clock,
-            peer=self.line,
-            book=self.register,
-            policy=self._policy,
-            changed=self._lane_says,
-            settled=self.register.settled,
-            jitter=self._jitter,
-        )
-
-    def _make_latest_lane(self) -> LatestLane:
-        return LatestLane(
-            box=self.ledger.box,
-            storage=self.ledger.storage,
-            clock=self._clock,
-            peer=self.line,
-            policy=self._policy,
-            changed=self._lane_says,
+    def _make_lanes(self) -> Lanes:
+        return Lanes(
+            self.ledger,
+            self.register,
+            self.line,
+            self._clock,
+            self._narrator,
+            keys=lambda: self.configuration.keys,
+            deadline=self._settings.central_system.deadline,
             jitter=self._jitter,
         )
 
