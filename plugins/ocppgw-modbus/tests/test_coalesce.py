@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from itertools import pairwise
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,14 @@ from ocppgw_modbus.coalesce import plan, split
 from ocppgw_modbus.spec import ByteOrder, Hole, LimitsSpec, Read, Type, WordOrder
 
 
-def make(address: int, size: int = 1, fc: Read = Read.HOLDING, unit: int = 1) -> Point:
+def make(
+    address: int,
+    size: int = 1,
+    fc: Read = Read.HOLDING,
+    unit: int = 1,
+    *,
+    alone: bool = False,
+) -> Point:
     return Point(
         name=f"r{address}",
         connector=0,
@@ -36,6 +44,7 @@ def make(address: int, size: int = 1, fc: Read = Read.HOLDING, unit: int = 1) ->
         no_value=None,
         phases=1,
         poll="normal",
+        alone=alone,
     )
 
 
@@ -145,3 +154,21 @@ def test_gaps_are_left_out_before_a_block_is_halved() -> None:
     assert [(part.address, part.count) for part in parts] == [(0, 2), (4, 1)]
     halves = split(parts[0], LimitsSpec(gap=5))
     assert [(part.address, part.count) for part in halves] == [(0, 1), (1, 1)]
+
+
+def test_a_register_that_is_read_alone_has_a_block_of_its_own() -> None:
+    registers = [make(0), make(1, 2, alone=True), make(3, alone=True), make(4), make(5)]
+    blocks = plan(registers, LimitsSpec(gap=4))
+    assert [(block.address, block.count) for block in blocks] == [(0, 1), (1, 2), (3, 1), (4, 2)]
+
+
+@given(points, st.sets(st.integers(0, 39)))
+def test_nothing_shares_a_block_with_what_is_read_alone(
+    members: list[Point], chosen: set[int]
+) -> None:
+    marked = [
+        msgspec.structs.replace(point, alone=number in chosen)
+        for number, point in enumerate(members)
+    ]
+    for block in plan(marked, LimitsSpec(gap=20)):
+        assert len(block.points) == 1 or not any(point.alone for point in block.points)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+from click.testing import CliRunner
 
+import ocppgw_modbus
+from ocppgw.bridge import result_of
 from ocppgw.clock import SystemClock
 from ocppgw.errors import UserError
 from ocppgw.plc import ConnectorStatus, DriverContext, Offline, Online, PlcTimeout, Reading, Unlock
@@ -18,9 +24,10 @@ from ocppgw.testing.plc import RecordingStation, running
 from ocppgw_modbus.client import Client, DeviceSaysNo, Lost, NoAnswer
 from ocppgw_modbus.driver import open_driver
 from ocppgw_modbus.framing import Framing, crc16
-from ocppgw_modbus.options import ModbusOptions, SerialOptions
+from ocppgw_modbus.options import ModbusOptions, SerialOptions, SimulateOptions
 from ocppgw_modbus.simulate import Simulation
 from ocppgw_modbus.simulate.ptys import PtyBus
+from ocppgw_modbus.simulate.service import SimulatedPlc
 from ocppgw_modbus.spec import Read, Write
 from ocppgw_modbus.wires import Parity, SerialWire, TcpWire
 
@@ -359,3 +366,77 @@ def test_a_line_has_the_defaults_of_modbus() -> None:
 @pytest.mark.parametrize(("baud", "seconds"), [(9600, 0.00401), (19200, 0.002), (115200, 0.00175)])
 def test_frames_are_apart_by_a_silence(baud: int, seconds: float) -> None:
     assert SerialWire(path="/dev/ttyS0", baud_rate=baud).silence == pytest.approx(seconds, rel=0.01)
+
+
+# The simulated PLC as users have it
+
+RUN = "import click, ocppgw_modbus; g = click.Group('x'); ocppgw_modbus.ocppgw_commands(g); g()"
+
+
+async def test_a_process_on_a_pseudo_terminal(tmp_path: Path) -> None:
+    path = meter_map(tmp_path)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RUN, "simulate", "plc", str(path), "--pty", "--no-day", "--json",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        said = json.loads(await process.stdout.readline())
+        port = said["details"]["serial"]
+        assert said["text"].endswith(f"answers on {port}")
+        client = Client(SerialWire(path=port), timeout=10, connect_timeout=5)
+        await client.connect()
+        try:
+            assert len(await client.read(1, Read.HOLDING, 0, 3)) == 3
+        finally:
+            client.close()
+    finally:
+        process.terminate()
+        await process.wait()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--pty", "--serial", "/dev/ttyS0"], "--pty goes with none of --serial"),
+        (["--baud-rate", "9600"], "`baud_rate` belongs to a `serial` port"),
+        (["--serial", "/dev/ttyS0", "--framing", "tcp"], "on a serial port Modbus is RTU"),
+    ],
+)
+def test_a_simulated_line_that_cannot_be(tmp_path: Path, arguments: list[str], said: str) -> None:
+    group = click.Group("ocppgw")
+    ocppgw_modbus.ocppgw_commands(group)
+    command = ["simulate", "plc", str(meter_map(tmp_path)), *arguments]
+    result = CliRunner().invoke(group, command)
+    assert result.exit_code != 0
+    assert said in result.output + str(result.exception)
+
+
+async def test_a_simulated_plc_without_its_port(tmp_path: Path) -> None:
+    plc = Simulation(meter_map(tmp_path))
+    with pytest.raises(UserError, match=r"cannot open the serial port .*ttyUSB9 \(19200 8E1\)"):
+        await plc.start_serial(SerialWire(path=str(tmp_path / "ttyUSB9")))
+    await plc.stop()
+
+
+async def test_a_simulated_plc_of_the_gateway_on_a_serial_port(tmp_path: Path) -> None:
+    bus = PtyBus()
+    options = SimulateOptions(map=meter_map(tmp_path), serial=bus.add_device())
+    service = SimulatedPlc(options, SystemClock())
+    client = Client(SerialWire(path=bus.path), timeout=0.5, connect_timeout=5, patient=True)
+    await client.connect()
+    try:
+        service.startService()
+        for attempt in range(20):
+            try:
+                assert len(await client.read(1, Read.HOLDING, 0, 2)) == 2
+                break
+            except NoAnswer:
+                assert attempt < 19, "the simulated PLC does not answer"
+    finally:
+        client.close()
+        stopping = service.stopService()
+        if stopping is not None:
+            await result_of(stopping)
+        bus.close()
