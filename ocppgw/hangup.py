@@ -30,7 +30,7 @@ class Hangup:
 
     def forget(self) -> None:
         """The signal is no longer ours."""
-        signal.signal(signal.SIGHUP, self._before)
+        signal.signal(signal.SIGHUP, self._before or signal.SIG_DFL)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         gone = self._in_terminal and not has_terminal()

@@ -27,6 +27,7 @@ def run(file: Path, log_level: str | None) -> None:
     as does `ocppgw reload`.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the reactor has its own
+    _expect_sighup()
     try:
         from ocppgw import runner
 
@@ -60,4 +61,12 @@ def daemon(file: Path, pid_file: Path, log_file: Path) -> None:
     """
     from ocppgw import runner
 
+    _expect_sighup()
     sys.exit(runner.background(file, pid_file=pid_file, log_file=log_file))
+
+
+def _expect_sighup() -> None:
+    """One that comes before the gateway listens to it, or after, is not its end: the file is
+    about to be read, or no longer matters."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)

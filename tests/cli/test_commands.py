@@ -94,7 +94,7 @@ def test_a_signal_ends_it_with_0(started: Any, file: Path, number: int) -> None:
     assert not (file.parent / "control.sock").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_before_anything_runs_ends_it_with_0(number: int, tmp_path: Path) -> None:
     program = (
         "import os, sys, ocppgw.cli\n"
