@@ -36,7 +36,7 @@ def ocppgw_plc_drivers() -> Sequence[PlcDriver]:
             name="modbus",
             options_type=ModbusOptions,
             open=open_driver,
-            description="PLCs and wallboxes on Modbus TCP, described by a register map",
+            description="PLCs and wallboxes on Modbus TCP and RTU, described by register maps",
         )
     ]
 
