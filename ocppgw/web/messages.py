@@ -17,7 +17,7 @@ from ocppgw.ocpp.operations import Operation
 from ocppgw.tree import camel, from_plain
 from ocppgw.typed import read
 
-_BRITISH = re.compile("authorisation", re.IGNORECASE)
+_BRITISH = re.compile("(?<=authori)s(?=ation)", re.IGNORECASE)
 
 
 def request_of(operation: Operation, body: object) -> Request:
@@ -34,7 +34,7 @@ def _spelled(operation: Operation, body: dict[Any, Any]) -> dict[str, Any]:
     fields = {f.name.replace("_", ""): f.type for f in msgspec.structs.fields(operation.request)}
     spelled = {}
     for key, value in body.items():
-        name = _BRITISH.sub("authorization", str(key))
+        name = _BRITISH.sub("z", str(key))
         of_list = get_origin(fields.get(name.replace("_", "").lower())) is tuple
         spelled[name] = _listed(f"{operation.name}: {key}", value) if of_list else value
     return spelled

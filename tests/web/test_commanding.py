@@ -1,0 +1,210 @@
+"""Commands through the control socket to a station behind NAT, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ocppgw.cli.pending import pending
+from ocppgw.cli.send import send
+from ocppgw.errors import UserError
+from ocppgw.net.base import HttpRequest, HttpResponse
+from ocppgw.ocpp import Direction, Version, decode_call, encode_call, encode_reply
+from ocppgw.ocpp.enums import AvailabilityStatus, CommandStatus, UpdateStatus
+from ocppgw.ocpp.model import (
+    BootNotificationRequest,
+    ChangeAvailabilityRequest,
+    ChangeAvailabilityResponse,
+    HeartbeatRequest,
+    Request,
+    ResetRequest,
+    ResetResponse,
+    SendLocalListRequest,
+    SendLocalListResponse,
+)
+from ocppgw.testing.processes import free_port
+from ocppgw.testing.sockets import listening, raw_client
+from ocppgw.web.client import ControlClient
+
+SERVICE = "/Ocpp/ChargePointService"
+BOOT = BootNotificationRequest(charge_point_vendor="Acme", charge_point_model="Nat")
+ANSWERS = {
+    ChangeAvailabilityRequest: ChangeAvailabilityResponse(status=AvailabilityStatus.ACCEPTED),
+    ResetRequest: ResetResponse(status=CommandStatus.REJECTED),
+    SendLocalListRequest: SendLocalListResponse(status=UpdateStatus.ACCEPTED),
+}
+
+
+class Station:
+    """CP-1, which calls the central system, and can be called while it is ``reachable``."""
+
+    def __init__(self, central_port: int, folder: Path) -> None:
+        self.port = free_port()
+        self.received: list[Request] = []
+        self._central = central_port
+        self._socket = folder / "control.sock"
+
+    async def says(self, request: Request) -> None:
+        body = encode_call(
+            request,
+            direction=Direction.TO_CENTRAL_SYSTEM,
+            version=Version.V15,
+            identity="CP-1",
+            message_id="1",
+            to="http://central/",
+            sender=f"http://127.0.0.1:{self.port}{SERVICE}",
+        )
+        head = (
+            "POST /Ocpp/CentralSystemService HTTP/1.1\r\nHost: central\r\n"
+            f"Content-Type: application/soap+xml\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        async with raw_client(self._central) as client:
+            client.send(head.encode() + body)
+            status, _ = await client.reply()
+        assert b" 200 " in status.splitlines()[0]
+
+    @asynccontextmanager
+    async def reachable(self) -> AsyncIterator[None]:
+        from twisted.internet import reactor
+
+        where = f"tcp:{self.port}:interface=127.0.0.1"
+        async with listening(reactor, self._answer, description=where):
+            yield
+
+    async def _answer(self, http: HttpRequest) -> HttpResponse:
+        call = decode_call(http.body, Direction.TO_CHARGE_POINT)
+        self.received.append(call.request)
+        return HttpResponse(body=encode_reply(call, ANSWERS[type(call.request)]))
+
+    async def command(self, *words: str, by: Any = send) -> Result:
+        """Runs ``ocppgw send CP-1 …``, or another command, beside the gateway's loop."""
+        arguments = [*words, "--socket", str(self._socket)]
+        return await asyncio.to_thread(CliRunner().invoke, by, arguments)
+
+    async def ask(self, method: str, target: str, body: object = None) -> Any:
+        return await asyncio.to_thread(ControlClient(self._socket).call, method, target, body)
+
+
+@pytest.fixture
+def station(running_gateway: Any, central_yaml: str, tmp_path: Path) -> Callable[[], Any]:
+    """``async with station() as station``: a central system, and CP-1, which has booted."""
+
+    @asynccontextmanager
+    async def run() -> AsyncIterator[Station]:
+        async with running_gateway(central_yaml) as gateway:
+            station = Station(gateway.port("central_system"), tmp_path)
+            await station.says(BOOT)
+            yield station
+
+    return run
+
+
+AWAY = ("CP-1", "ChangeAvailability", "connectorId=1", "type=Inoperative", "--later", "1h30m")
+
+
+async def test_behind_nat_it_waits_and_is_sent_after_the_next_message(
+    station: Any, until: Any
+) -> None:
+    async with station() as cp:
+        kept = await cp.command(*AWAY)
+        waiting = await cp.command(by=pending)
+        async with cp.reachable():
+            await cp.says(HeartbeatRequest())
+
+            async def over() -> Any:
+                return "endedAt" in (await cp.ask("GET", "/api/pending?station=CP-1"))[0]
+
+            await until(over)
+        done = await cp.command("CP-1", by=pending)
+        others = await cp.command("CP-2", by=pending)
+
+    assert kept.exit_code == 0
+    assert kept.stdout.startswith("ChangeAvailability: waits as command 1 until 20")
+    assert f"127.0.0.1:{cp.port}" in kept.stdout
+    said = "ChangeAvailability connectorId=1 type=Inoperative  ("
+    assert waiting.stdout.startswith(f"    1  waiting    CP-1  {said}until 20")
+    assert [type(request) for request in cp.received] == [ChangeAvailabilityRequest]
+    assert done.stdout.startswith(f"    1  done       CP-1  {said}ended 20")
+    assert done.stdout.endswith(") Accepted\n")
+    assert others.stdout == "no commands\n"
+
+
+async def test_what_can_be_reached_is_answered_as_without_later(station: Any) -> None:
+    async with station() as cp, cp.reachable():
+        done = await cp.command(*AWAY)
+        refused = await cp.command("CP-1", "Reset", "type=Soft", "--later", "60s")
+
+    assert (done.exit_code, done.stdout) == (0, "ChangeAvailability: Accepted\n")
+    assert (refused.exit_code, refused.stdout) == (3, "Reset: Rejected\n")
+
+
+async def test_a_waiting_one_is_taken_back(station: Any) -> None:
+    async with station() as cp:
+        await cp.command(*AWAY)
+        cancelled = await cp.command("--cancel", "1", by=pending)
+        again = await cp.command("--cancel", "1", by=pending)
+        async with cp.reachable():
+            await cp.says(HeartbeatRequest())
+            (command,) = await cp.ask("GET", "/api/pending?limit=5")
+
+    assert cancelled.stdout == "command 1 is cancelled\n"
+    assert isinstance(again.exception, UserError)
+    assert command["state"] == "cancelled"
+    assert command["by"]
+    assert cp.received == []
+
+
+async def test_without_later_nothing_is_kept(station: Any) -> None:
+    async with station() as cp:
+        failed = await cp.command(*AWAY[:4])
+
+        assert isinstance(failed.exception, UserError)
+        assert await cp.ask("GET", "/api/pending") == []
+
+
+async def test_a_local_list_of_the_users(station: Any) -> None:
+    async with station() as cp, cp.reachable():
+        expiry, gone = "2999-01-01T00:00:00.000Z", "2001-01-01T00:00:00Z"
+        await cp.ask("PUT", "/api/users/B2", {"expiryDate": expiry, "parentIdTag": "FLEET"})
+        await cp.ask("PUT", "/api/users/C3", {"status": "blocked"})
+        await cp.ask("PUT", "/api/users/D4", {"expiryDate": gone})
+        full = ("CP-1", "SendLocalList", "updateType=Full", "listVersion=7", "--users")
+        sent = await cp.command(*full)
+        both = await cp.command(*full, 'localAuthorisationList=[{"idTag": "X"}]')
+        other = await cp.command("CP-1", "Reset", "type=Soft", "--users")
+
+    assert (sent.exit_code, sent.stdout) == (0, "SendLocalList: Accepted\n")
+    (request,) = cp.received
+    entries = [(entry.id_tag, entry.id_tag_info) for entry in request.local_authorization_list]
+    assert [tag for tag, _ in entries] == ["A1", "B2"]
+    assert entries[0][1].expiry_date is None
+    assert entries[1][1].expiry_date.year == 2999
+    assert entries[1][1].parent_id_tag == "FLEET"
+    assert "either a list or this" in str(both.exception)
+    assert "Reset has no list to fill" in str(other.exception)
+
+
+@pytest.mark.parametrize("later", ["", "2", "h", "2h30", "-1h", "soon"])
+async def test_times_that_are_none(station: Any, later: str) -> None:
+    async with station() as cp:
+        wrong = await cp.command(*AWAY[:4], f"--later={later}")
+
+    told = f"later: expected a time such as 90s, 30m, 2h or 1d, got `{later}`"
+    assert str(wrong.exception) == told
+
+
+async def test_what_failed_for_good_is_an_error(station: Any) -> None:
+    async with station() as cp:
+        failed = await cp.command(
+            "CP-1", "UnlockConnector", "connectorId=99999999999", "--later=1h"
+        )
+        (command,) = await cp.ask("GET", "/api/pending")
+
+    assert "command 1 (UnlockConnector) is failed: " in str(failed.exception)
+    assert command["state"] == "failed"
