@@ -11,6 +11,7 @@ import msgspec
 from ocppgw.clock import Clock
 from ocppgw.plc import (
     Command,
+    Configure,
     Driver,
     DriverContext,
     PlcUnsupported,
@@ -24,7 +25,7 @@ from ocppgw_modbus.energies import Energies
 from ocppgw_modbus.lines import Member, Tap, shared_line
 from ocppgw_modbus.mapfile import load_map
 from ocppgw_modbus.options import DeviceOptions, ModbusOptions
-from ocppgw_modbus.partrules import check_map, check_parts
+from ocppgw_modbus.partrules import EVERYBODYS, check_map, check_parts
 from ocppgw_modbus.parts import Numbering, Part, PartStation, Whole
 from ocppgw_modbus.spec import CommandKind
 
@@ -55,8 +56,9 @@ class ModbusDriver(Driver):
     def _doers(self, command: Command) -> list[tuple[Part, int]]:
         """The device that does the command, and the number its map has for the connector.
 
-        The time is for everybody who wants it; the whole station's availability is, where
-        no device has it as such, that of the connectors of each.
+        The time and configuration keys are for everybody who wants them; the whole
+        station's availability is, where no device has it as such, that of the connectors
+        of each.
         """
         connector = connector_of(command)
         for kind in kinds_of(command):
@@ -66,8 +68,10 @@ class ModbusDriver(Driver):
                 for number in part.numbering.inward(connector)
                 if part.device.does(kind, number)
             ]
+            if isinstance(command, Configure):
+                found = [one for one in found if _has_key(*one, command.key)] or found[:1]
             if found:
-                return found if kind is CommandKind.TIME else found[:1]
+                return found if kind in EVERYBODYS else found[:1]
         if connector == 0 and isinstance(command, SetAvailability):
             found = [(part, 0) for part in self._parts if part.device.supports(SetAvailability)]
             if found:
@@ -79,6 +83,12 @@ class ModbusDriver(Driver):
             if len(self._parts) == 1
             else f"none of the maps {maps} has a way to do {type(command).__name__}{where}"
         )
+
+
+def _has_key(part: Part, number: int, key: str) -> bool:
+    """Whether a device that can be configured has a register for that key."""
+    bound = part.bound.command(CommandKind.CONFIGURE, number)
+    return bound is not None and key in bound.keys
 
 
 def open_driver(options: ModbusOptions, context: DriverContext) -> ModbusDriver:
@@ -99,6 +109,7 @@ def _part(name: str, options: DeviceOptions, energies: Energies, context: Driver
     count = bound.connectors if options.connector is not None else context.connectors
     numbering = Numbering(count=min(count, bound.connectors), at=options.connector)
     return Part(
+        station=context.station,
         name=name,
         bound=bound,
         numbering=numbering,

@@ -13,6 +13,9 @@ from ocppgw_modbus.options import DeviceOptions
 from ocppgw_modbus.parts import Part
 from ocppgw_modbus.spec import CommandKind, EventField, EventKind
 
+# Commands that every device gets that has them.
+EVERYBODYS = frozenset({CommandKind.TIME, CommandKind.CONFIGURE})
+
 
 def check_map(name: str, bound: BoundMap, options: DeviceOptions, context: DriverContext) -> None:
     """What one device's map must have; :class:`UserError` says what it has not."""
@@ -74,7 +77,7 @@ def _claims(part: Part, connectors: int) -> Iterator[tuple[str, Hashable]]:
     for kind in CommandKind:
         for connector in range(connectors + 1):
             numbers = part.numbering.inward(connector)
-            if kind is not CommandKind.TIME and any(part.device.does(kind, n) for n in numbers):
+            if kind not in EVERYBODYS and any(part.device.does(kind, n) for n in numbers):
                 yield f"the command {kind.value} of {_shown(connector)}", None
 
 

@@ -53,6 +53,7 @@ class Numbering(msgspec.Struct, frozen=True, kw_only=True):
 class Part(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One device of a station; the only one has no ``name``."""
 
+    station: str
     name: str
     bound: BoundMap
     numbering: Numbering
@@ -86,6 +87,8 @@ class Whole:
         """Takes what one device saw, in the station's numbers."""
         match observation:
             case Online():
+                if self._online and self._reasons.get(part) is not None:
+                    log.info("%s: the device %s is back", part.station, part.label)
                 self._reasons[part] = None
                 self._perhaps_online()
             case Offline(reason=reason):
@@ -128,7 +131,8 @@ class Whole:
         self._readings[part].clear()
         if not part.required:
             if was_there:
-                log.warning("the device %s is offline, the station goes on: %s", part.label, reason)
+                text = "%s: the device %s is offline, the station goes on: %s"
+                log.warning(text, part.station, part.label, reason)
             return
         self._online = False
         said = "; ".join(

@@ -17,6 +17,7 @@ from ocppgw.ocpp.enums import ChargePointStatus, Measurand
 from ocppgw.plc import (
     AnswerStart,
     AnswerTag,
+    Configure,
     ConnectorStatus,
     DriverContext,
     Identity,
@@ -48,10 +49,12 @@ registers:
   life: {addr: 0, type: u16, write: 6}
   model: {addr: 1, type: ascii, count: 4}
   clock: {addr: 5, type: u32, unit: s}
+  patience: {addr: 7, type: u16}
 identity: {model: model}
 cyclic: [{register: life, every: 0.4, values: [1, 0]}]
 commands:
   time: {fields: {time: clock}}
+  configure: {keys: {ConnectionTimeOut: patience}}
 connectors:
   count: 1
   offset: 100
@@ -91,8 +94,11 @@ polls: {normal: 0.05}
 registers:
   clock: {addr: 10, type: u32, unit: s, write: 16}
   serial: {addr: 12, type: ascii, count: 4}
+  pace: {addr: 16, type: u16, write: 16}
 identity: {meter_serial_number: serial}
-commands: {time: {fields: {time: clock}}}
+commands:
+  time: {fields: {time: clock}}
+  configure: {keys: {MeterValueSampleInterval: pace}}
 connectors:
   count: 1
   registers:
@@ -303,7 +309,9 @@ async def test_without_a_device_that_it_needs_the_station_is_offline(maps: Path)
     }
 
 
-async def test_without_a_device_that_it_does_not_need_the_station_goes_on(maps: Path) -> None:
+async def test_without_a_device_that_it_does_not_need_the_station_goes_on(
+    maps: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     plant, station = Plant(maps), RecordingStation()
     plant.meter.faults.silent = True
     async with plant.running(station, required=False):
@@ -321,6 +329,9 @@ async def test_without_a_device_that_it_does_not_need_the_station_goes_on(maps: 
     assert isinstance(start, StartWanted)
     assert start.meter_start_wh == 1000
     assert not station.seen(Offline)
+    gone = "BOX: the device meter (meter.yaml) is offline, the station goes on: unit 3: no answer"
+    assert sum(gone in one for one in caplog.messages) == 1
+    assert sum("no device has read the energy" in one for one in caplog.messages) == 1
 
 
 async def test_commands_go_to_who_has_them(maps: Path) -> None:
@@ -334,6 +345,11 @@ async def test_commands_go_to_who_has_them(maps: Path) -> None:
         at = datetime(2026, 1, 1, tzinfo=UTC)
         await driver.execute(SetTime(time=at), 5)
         assert plant.controller.value("clock") == plant.meter.value("clock") == at.timestamp()
+        await driver.execute(Configure(key="ConnectionTimeOut", value="90"), 5)
+        await driver.execute(Configure(key="MeterValueSampleInterval", value="30"), 5)
+        assert (plant.controller.value("patience"), plant.meter.value("pace")) == (90, 30)
+        with pytest.raises(PlcUnsupported, match=r"no register for the key HeartBeatInterval"):
+            await driver.execute(Configure(key="HeartBeatInterval", value="60"), 5)
         with pytest.raises(PlcUnsupported, match=r"none of the maps controller.yaml, meter.yaml,"):
             await driver.execute(Unlock(connector_id=0), 5)
 
