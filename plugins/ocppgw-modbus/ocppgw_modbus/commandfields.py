@@ -78,11 +78,12 @@ def writes_of(command: Command, bound: BoundCommand) -> list[tuple[Point, float 
 
     Raises :class:`PlcRefused` for a configuration key that its register cannot say.
     """
+    writes: list[tuple[Point, float | str]] = []
     if isinstance(command, Configure):
-        return [write_of(command, bound)]
-    writes: list[tuple[Point, float | str]] = list(bound.fixed)
+        writes.append(write_of(command, bound))
     for field, target in bound.fields.items():
         writes.append((target.register, _value(command, field, target)))
+    writes.extend(bound.fixed)  # the last ones, as they are what the PLC looks at
     return writes
 
 

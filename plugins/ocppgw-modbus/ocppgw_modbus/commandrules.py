@@ -39,9 +39,6 @@ NEEDED: dict[K, frozenset[F]] = {
 
 def faults(kind: K, spec: CommandSpec, connector: int) -> Iterator[tuple[tuple[str, ...], str]]:
     """What does not fit together within one command: keys below it, and a sentence."""
-    if kind is K.CONFIGURE:
-        yield (), "configuration keys have a section of their own, `configuration`"
-        return
     if kind in STATION_ONLY and connector:
         yield (), f"{kind.value} is a command of the whole station, not of a connector"
     for field in spec.fields:
@@ -56,6 +53,10 @@ def faults(kind: K, spec: CommandSpec, connector: int) -> Iterator[tuple[tuple[s
     for needed in NEEDED.get(kind, frozenset()):
         if needed not in spec.fields:
             yield (), f"{kind.value} needs the field {needed.value!r}"
+    if kind is K.CONFIGURE and not spec.keys:
+        yield (), "configure needs `keys`: the registers of configuration keys"
+    if kind is not K.CONFIGURE and spec.keys:
+        yield ("keys",), f"{kind.value} has no keys, they belong to configure"
     yield from _shape_faults(spec)
 
 
@@ -64,7 +65,7 @@ def _shape_faults(spec: CommandSpec) -> Iterator[tuple[tuple[str, ...], str]]:
     if (spec.request is None) != (spec.answer is None):
         missing = "request" if spec.request is None else "answer"
         yield (), f"a hand-shake has a request and an answer, {missing!r} is missing"
-    if spec.request is None and not spec.fields and not spec.set:
+    if spec.request is None and not (spec.fields or spec.set or spec.keys):
         yield (), "nothing is written: expected fields, set, or request and answer"
     if spec.request is not None and spec.on_change:
         yield ("on_change",), "a hand-shake always writes; on_change is for plain writes"

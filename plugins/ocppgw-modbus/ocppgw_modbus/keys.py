@@ -2,53 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 
 from ocppgw.plc import Configure, PlcRefused, PlcUnsupported
 from ocppgw_modbus.bound import FLOATS, TEXTS, BoundCommand, Point
 from ocppgw_modbus.section import Section
-from ocppgw_modbus.spec import CommandKind, MapSpec, Type
+from ocppgw_modbus.spec import Type
 
 # OCPP's keys are in seconds, where they are times; so many seconds is each of these.
 SECONDS = {"ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60), "h": Fraction(3600)}
 YES_OR_NO = {"true": "1", "false": "0"}
 
 
-def configuration(section: Section, spec: MapSpec) -> Iterator[BoundCommand]:
-    """The command that writes any one of the map's keys, if it has some.
-
-    What stands there already is not written again: it is sent whenever the PLC is back.
-    """
-    places = {}
-    for key, register in spec.configuration.items():
-        point = section.point(register, ("configuration", key), written=True)
+def registers_of(
+    section: Section, keys: Mapping[str, str], where: tuple[str | int, ...]
+) -> dict[str, Point]:
+    """The register of each key, which must be able to hold one value."""
+    found = {}
+    for key, register in keys.items():
+        point = section.point(register, (*where, key), written=True)
         if point is not None and (point.phases > 1 or point.type is Type.BYTES):
-            section.problem(
-                ("configuration", key),
-                f"{point.name} cannot hold a key: expected one number,"
-                " a bool, or text (type ascii)",
-            )
-        if point is not None:
-            places[key] = point
-    if places:
-        yield BoundCommand(
-            key=f"0.{CommandKind.CONFIGURE.value}",
-            kind=CommandKind.CONFIGURE,
-            connector=0,
-            fields={},
-            fixed=(),
-            request=None,
-            answer=None,
-            up=1,
-            down=0,
-            idle=0,
-            accepted=1,
-            refused=2,
-            on_change=True,
-            keys=places,
-        )
+            text = "cannot hold a key, expected a single number, a bool, or ascii"
+            section.problem((*where, key), f"{point.name} {text}")
+        elif point is not None:
+            found[key] = point
+    return found
 
 
 def write_of(command: Configure, bound: BoundCommand) -> tuple[Point, float | str]:

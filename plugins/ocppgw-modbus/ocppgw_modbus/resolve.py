@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ocppgw.settings import Node, Reader, near_miss
 from ocppgw_modbus.bound import BoundCyclic, BoundIdentity, BoundMap
-from ocppgw_modbus.keys import configuration
 from ocppgw_modbus.points import place
 from ocppgw_modbus.section import Section
 from ocppgw_modbus.shakes import commands, events
@@ -29,8 +28,6 @@ def resolve(spec: MapSpec, root: Node, reader: Reader, name: str) -> BoundMap | 
             Section(spec.connectors, number, "connectors", below, placed, reader)
             for number in range(1, spec.connectors.count + 1)
         ]
-    done = [c for section in sections for c in commands(section)]
-    done += configuration(sections[0], spec)
     bound = BoundMap(
         name=name,
         device=spec.device,
@@ -42,7 +39,7 @@ def resolve(spec: MapSpec, root: Node, reader: Reader, name: str) -> BoundMap | 
         statuses=tuple(s for section in sections for s in statuses(section)),
         meters=tuple(m for section in sections for m in meters(section)),
         events=tuple(e for section in sections for e in events(section)),
-        commands={(c.kind, c.connector): c for c in done},
+        commands={(c.kind, c.connector): c for section in sections for c in commands(section)},
         cyclic=_cyclic(spec, sections[0]),
     )
     return None if reader.problems else bound

@@ -9,6 +9,7 @@ from ocppgw.ocpp.enums import Measurand
 from ocppgw.settings import near_miss
 from ocppgw_modbus import commandrules
 from ocppgw_modbus.bound import TEXTS, BoundCommand, BoundEvent, FieldTarget, Point
+from ocppgw_modbus.keys import registers_of
 from ocppgw_modbus.section import Section
 from ocppgw_modbus.spec import (
     CommandField,
@@ -128,6 +129,7 @@ def _command(
         accepted=spec.accepted,
         refused=spec.refused,
         on_change=spec.on_change,
+        keys=registers_of(section, spec.keys, (*keys, "keys")),
     )
 
 

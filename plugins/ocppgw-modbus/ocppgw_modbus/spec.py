@@ -209,7 +209,7 @@ class CommandKind(Enum):
     RESET = "reset"
     RESET_SOFT = "reset_soft"
     RESET_HARD = "reset_hard"
-    CONFIGURE = "configure"  # what the section `configuration` is for; no name for `commands`
+    CONFIGURE = "configure"
 
 
 class CommandField(Enum):
@@ -239,6 +239,9 @@ class CommandSpec(_Section, frozen=True, kw_only=True):
 
     fields: Annotated[
         dict[CommandField, str | FieldSpec], Meta(description="Field: register it is written to.")
+    ] = {}
+    keys: Annotated[
+        dict[str, str], Meta(description="Of `configure`: OCPP key: register it is written to.")
     ] = {}
     set: Annotated[
         dict[str, int | float | str], Meta(description="Register: fixed value (or its name).")
@@ -339,8 +342,4 @@ class MapSpec(BoundSections, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=lambda: {"normal": 1.0})
     identity: IdentitySpec = IdentitySpec()
     cyclic: list[CyclicSpec] = []
-    configuration: Annotated[
-        dict[str, str],
-        Meta(description="OCPP configuration key: register that the PLC reads it from."),
-    ] = {}
     connectors: ConnectorsSpec | None = None

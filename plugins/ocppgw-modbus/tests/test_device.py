@@ -12,7 +12,6 @@ import pytest
 from ocppgw.plc import (
     AnswerBoot,
     AnswerStart,
-    CancelReserve,
     Identity,
     LimitCurrent,
     Offline,
@@ -540,7 +539,7 @@ async def test_an_answer_names_the_event_it_belongs_to(line: Any) -> None:
 @pytest.mark.parametrize(
     "what",
     [
-        CancelReserve(connector_id=1, reservation_id=1),
+        LimitCurrent(connector_id=1, amperes=16),
         Unlock(connector_id=0),
         Unlock(connector_id=3),
     ],
@@ -550,7 +549,7 @@ async def test_what_the_map_does_not_have(line: Any, what: Any) -> None:
     async with bench.running(station):
         with pytest.raises(PlcUnsupported, match=r"demo-plc.yaml has no way to do"):
             await bench.device.execute(what, 1)
-    assert not bench.device.supports(CancelReserve)
+    assert not bench.device.supports(LimitCurrent)
     assert bench.device.supports(ResetPlc)
 
 

@@ -87,7 +87,7 @@ class Program:
         self._commands = [
             CommandIn(command, registers, tell, self._decide)
             for command in bound.commands.values()
-            if command.connector <= connectors and command.kind is not K.CONFIGURE
+            if command.connector <= connectors and not (command.keys and command.request is None)
         ]
         configure = bound.command(K.CONFIGURE, 0)
         self._keys = KeysIn(configure.keys if configure else {}, registers, tell)
