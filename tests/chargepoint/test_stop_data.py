@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import random
 
 import msgspec
 import pytest
 
-from ocppgw.chargepoint.records import SAMPLES
-from ocppgw.chargepoint.stop_data import LARGEST
+from ocppgw.chargepoint.keys import Keys
+from ocppgw.chargepoint.ledger import Ledger, Plan
+from ocppgw.chargepoint.readings import Readings
+from ocppgw.chargepoint.records import SAMPLES, Session
+from ocppgw.chargepoint.stop_data import LARGEST, StopData
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 from ocppgw.ocpp.enums import ReadingContext as C
 from ocppgw.storage import StorageUnavailable
+from ocppgw.testing.clock import FakeClock
+from ocppgw.testing.storage import MemoryStorage
 
 ENERGY = "Energy.Active.Import.Register"
 EVERY_20 = {"MeterValueSampleInterval": 20, "StopTxnSampledData": [ENERGY]}
@@ -331,3 +338,92 @@ async def test_two_ends_in_a_row_neither(make_world, ends_at):
     assert energies[:3] == [0, 100, 200]
     assert energies[-2:] == [500, 500]
     assert energies == sorted(energies)
+
+
+# Any order of samples, restarts and failures
+
+
+class Collected:
+    """StopData of one session, and what it should hold, over restarts."""
+
+    def __init__(self, limit):
+        self.clock = FakeClock()
+        self.limit = limit
+        self.storage = MemoryStorage()
+        self.taken = {C.SAMPLE_PERIODIC: [], C.SAMPLE_CLOCK: []}
+        self.session = Session(
+            session="1-1",
+            connector_id=1,
+            event_id="1",
+            id_tag="TAG",
+            started_at=self.clock.now(),
+            meter_start=0,
+            checkpoint_wh=0,
+            checkpoint_at=self.clock.now(),
+        )
+
+    async def restart(self):
+        self.storage = MemoryStorage(contents=self.storage.contents)
+        self.ledger = Ledger("BOX-1", self.storage)
+        await self.ledger.load()
+        keys = Keys(stop_sampled_data=(e.Measurand.VOLTAGE,))
+        self.data = StopData(self.ledger, Readings(self.clock), keys=lambda: keys, limit=self.limit)
+        await self.data.load()
+
+    async def sample(self, context):
+        number = sum(map(len, self.taken.values()))
+        value = m.MeterValue(
+            timestamp=self.clock.now(), sampled_value=(m.SampledValue(value=str(number)),)
+        )
+        await self.write(lambda plan: self.data.plan_sample(plan, self.session, value, context))
+        self.taken[context].append(number)
+
+    async def write(self, add):
+        async def prepare():
+            plan = Plan()
+            add(plan)
+            return plan
+
+        await self.ledger.write(prepare)
+
+    async def end(self):
+        plan = Plan()
+        at = self.clock.now()
+        [data] = await self.data.plan_end(plan, self.session, at, 9, read=False)
+        await self.storage.commit(*plan.changes)
+        return data.values
+
+
+@pytest.mark.parametrize("seed", range(15))
+async def test_whatever_happens_the_middle_is_thinned_evenly(seed):
+    chance = random.Random(seed)
+    world = Collected(limit=chance.choice((10, 11, 37, 100)))
+    await world.restart()
+    await world.write(lambda plan: world.data.plan_begin(plan, world.session))
+    share = chance.random()
+    for _ in range(chance.randrange(1, 900)):
+        context = C.SAMPLE_PERIODIC if chance.random() < share else C.SAMPLE_CLOCK
+        if chance.random() < 0.005:
+            await world.restart()
+        if chance.random() < 0.02:
+            world.storage.failure = StorageUnavailable("no space left on device")
+            with contextlib.suppress(StorageUnavailable):  # a sample too many is not stored
+                await world.sample(context)
+            world.storage.failure = None
+        await world.sample(context)
+        assert len(await world.storage.find(SAMPLES)) < world.limit
+    values = await world.end()
+
+    assert len(values) <= world.limit
+    assert values[0].sampled_value[0].context is C.TRANSACTION_BEGIN
+    assert values[-1].sampled_value[0].context is C.TRANSACTION_END
+    assert await world.storage.find(SAMPLES) == []
+    kept = [int(value.sampled_value[0].value) for value in values[1:-1]]
+    assert kept == sorted(kept)
+    for taken in world.taken.values():
+        places = [place for place, number in enumerate(taken) if number in kept]
+        gaps = [b - a for a, b in itertools.pairwise([*places, len(taken)])]
+        assert bool(places) == bool(taken)
+        assert not taken or max(gaps) <= 4 * len(taken) / len(places), (places, len(taken))
+    fair = sum(map(len, world.taken.values())) <= world.limit - 2
+    assert not fair or len(kept) == sum(map(len, world.taken.values()))
