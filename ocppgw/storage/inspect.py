@@ -58,8 +58,7 @@ def inspect(path: Path, *, repair: bool = False, compact: bool = False) -> Repor
 
 
 def _report(db: sqlite3.Connection, schema: int) -> Report:
-    found = db.execute(f"PRAGMA integrity_check({_MOST_PROBLEMS})").fetchall()
-    problems = [str(problem) for (problem,) in found if problem != "ok"]
+    problems = _problems(db)
     counts = {}
     for (name,) in db.execute("SELECT name FROM collection ORDER BY name").fetchall():
         try:
@@ -81,3 +80,11 @@ def _report(db: sqlite3.Connection, schema: int) -> Report:
         counts=counts,
         problems=tuple(problems),
     )
+
+
+def _problems(db: sqlite3.Connection) -> list[str]:
+    try:
+        found = db.execute(f"PRAGMA integrity_check({_MOST_PROBLEMS})").fetchall()
+    except sqlite3.DatabaseError as error:  # it gives up where a table's first page is none
+        return [str(error)]
+    return [str(problem) for (problem,) in found if problem != "ok"]

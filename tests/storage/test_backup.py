@@ -175,6 +175,19 @@ def test_a_backup_of_nothing_is_refused(tmp_path: Path) -> None:
         backup.write([], tmp_path / "a.tar", NOW)
 
 
+async def test_stores_are_locked_together(tmp_path: Path) -> None:
+    stores = [StoreFile(name, tmp_path / name / "x.db") for name in ("a", "b")]
+    with backup.locked(stores):
+        for store in stores:
+            with pytest.raises(StorageError, match="in use"):
+                await opened(store.path)
+    used = await opened(stores[1].path)
+    with pytest.raises(StorageError, match="in use"), backup.locked(stores):
+        pass
+    await used.close()
+    await (await opened(stores[0].path)).close()  # its lock was given back
+
+
 async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     path = await made(tmp_path / "x.db", "A")
     with pytest.raises(StorageError, match=r"none/a.tar: No such file or directory"):

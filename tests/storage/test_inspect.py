@@ -87,6 +87,20 @@ async def test_a_document_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert inspect(path, repair=True).problems == ("users: documents that cannot be read: 1",)
 
 
+async def test_documents_on_a_damaged_page_are_told(tmp_path: Path) -> None:
+    path = await filled(tmp_path / "x.db")
+    with closing(sqlite3.connect(path)) as db:
+        (page,) = db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'doc:users'"
+        ).fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xa5" * 4096)
+    report = inspect(path)
+    assert report.counts == {"notes": 0}
+    assert any(problem.startswith("users: ") for problem in report.problems)
+
+
 async def test_a_store_in_use_is_left_alone(tmp_path: Path) -> None:
     storage = await open_file(FileOptions(path=tmp_path / "x.db"), [USERS])
     with pytest.raises(StorageError, match=f"in use by process {os.getpid()}"):
