@@ -175,7 +175,6 @@ class CentralSystem:
             reply = _faulty(Fault.internal_error(error), call)
         if self._observe is not None:
             self._observe(self._exchange(call, response, error, began))
-        self.pending.heard(self._core.stations.canonical(call.identity))
         return reply
 
     async def _serve(self, call: Call, http: HttpRequest) -> Response:
@@ -198,6 +197,7 @@ class CentralSystem:
             return response
         finally:
             turn.give()
+            self.pending.heard(station.identity)
 
     def _exchange(
         self, call: Call, response: Response | None, error: str | None, began: float

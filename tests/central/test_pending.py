@@ -400,6 +400,20 @@ async def test_strangers_are_no_station_to_wait_for(away):
     await bench.central.stop()
 
 
+async def test_whoever_poses_as_the_station_moves_nothing(away):
+    bench = await away(stations={"CP-1": StationSettings(addresses=("10.0.0.7",))})
+    await later(bench)
+    tried = bench.http.tried
+    bench.http.answer = None
+
+    with pytest.raises(Fault):
+        await bench.call(HeartbeatRequest(), remote="10.6.6.6")
+    await bench.clock.advance(30)
+
+    assert bench.http.tried == tried
+    await bench.central.stop()
+
+
 async def test_one_that_never_told_where_it_listens_may_tell_it_later(away):
     bench = await away(stations={"CP-9": StationSettings()})
     bench.http.answer = None
