@@ -72,21 +72,22 @@ class SharedLine:
         """The connection, made if there is none; :class:`Lost` if it cannot be made."""
         self.used = True
         self._taps.add(tap)
-        if self._client is not None and self._client.connected:
-            return self._client
-        if self._connecting is None:
-            self._connecting = asyncio.create_task(self._connect(tap.member))
-            self._connecting.add_done_callback(self._connected)
-        attempt = self._connecting
-        try:
-            # It is everybody's attempt: one who no longer waits does not end it.
-            await asyncio.wait([attempt])
-        except asyncio.CancelledError:
-            if self._taps == {tap}:
-                attempt.cancel()
+        while self._client is None or not self._client.connected:
+            if self._connecting is None:
+                self._connecting = asyncio.create_task(self._connect(tap.member))
+                self._connecting.add_done_callback(self._connected)
+            attempt = self._connecting
+            try:
+                # It is everybody's attempt: one who no longer waits does not end it.
                 await asyncio.wait([attempt])
-            raise
-        return attempt.result()
+            except asyncio.CancelledError:
+                if self._taps == {tap}:
+                    attempt.cancel()
+                    await asyncio.wait([attempt])
+                raise
+            if not attempt.cancelled():
+                return attempt.result()
+        return self._client
 
     async def _connect(self, member: Member) -> Client:
         client = Client(
