@@ -128,6 +128,35 @@ def test_the_tag_of_a_session_ends_it(hand: Hand) -> None:
     assert hand.status() == "idle"
 
 
+def test_a_reserved_connector_is_shown_until_it_is_used(hand: Hand) -> None:
+    kept = {"reserve_id": 7, "reserve_tag": "04A1", "reserve_expires": 2_000_000_000}
+    assert hand.ask("reserve", "reserve_answer", 1, **kept) == 1
+    assert hand.status() == "reserved"
+    hand.charge()
+    assert hand.status() == "charging"
+    hand.plc.program.connectors[1].leave()
+    hand.cycles(2)
+    hand.take("stop")
+    assert hand.status() == "idle"
+
+
+def test_a_connector_in_use_cannot_be_reserved(hand: Hand) -> None:
+    hand.charge()
+    assert hand.ask("reserve", "reserve_answer", 1, reserve_id=7, reserve_tag="B") == 2
+
+
+def test_a_reservation_ends_by_the_clock_of_the_plc_and_with_a_power_cut(hand: Hand) -> None:
+    hand.ask("boot_request", "boot_answer", boot_accepted=1, boot_time=1_700_000_000_000)
+    for connector, until in ((1, 1_700_000_010), (2, 1_700_001_000)):
+        kept = {"reserve_id": 7, "reserve_tag": "04A1", "reserve_expires": until}
+        assert hand.ask("reserve", "reserve_answer", connector, **kept) == 1
+    hand.cycles(200)
+    assert (hand.status(1), hand.status(2)) == ("idle", "reserved")
+    hand.plc.program.restart()
+    hand.cycles(25)
+    assert hand.status(2) == "idle"
+
+
 def test_a_refused_tag_starts_nothing(hand: Hand) -> None:
     hand.plc.program.connectors[1].arrive()
     hand.plc.program.connectors[1].present_tag("BAD")
