@@ -401,7 +401,7 @@ async def test_whatever_happens_the_middle_is_thinned_evenly(seed):
     await world.restart()
     await world.write(lambda plan: world.data.plan_begin(plan, world.session))
     share = chance.random()
-    for _ in range(chance.randrange(1, 900)):
+    for _ in range(chance.randrange(1, 500)):
         context = C.SAMPLE_PERIODIC if chance.random() < share else C.SAMPLE_CLOCK
         if chance.random() < 0.005:
             await world.restart()
@@ -425,5 +425,5 @@ async def test_whatever_happens_the_middle_is_thinned_evenly(seed):
         gaps = [b - a for a, b in itertools.pairwise([*places, len(taken)])]
         assert bool(places) == bool(taken)
         assert not taken or max(gaps) <= 4 * len(taken) / len(places), (places, len(taken))
-    fair = sum(map(len, world.taken.values())) <= world.limit - 2
-    assert not fair or len(kept) == sum(map(len, world.taken.values()))
+    taken_in_all = sum(map(len, world.taken.values()))
+    assert len(kept) == taken_in_all or taken_in_all > world.limit - 2
