@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sqlite3
 import subprocess
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +14,7 @@ from ocppgw.web.client import ControlClient
 from tests.site.plc import DEMO_MAP, OCPPGW, Plc, quick_map
 from tests.site.plugins import probed
 from tests.site.site import command
+from tests.site.stores import documents
 
 DEMO = DEMO_MAP.parents[1] / "demo.yaml"
 BOX = "DEMO-1"
@@ -107,6 +105,4 @@ class Demo:
 
     def documents(self, store: str, collection: str) -> list[dict[str, Any]]:
         """What is stored in a collection, of ``box.db`` or ``central.db``."""
-        with closing(sqlite3.connect(f"file:{self.folder / store}?mode=ro", uri=True)) as db:
-            rows = db.execute(f'SELECT doc FROM "doc:{collection}"').fetchall()
-        return [json.loads(row[0]) for row in rows]
+        return documents(self.folder / store, collection)

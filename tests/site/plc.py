@@ -33,9 +33,14 @@ def quick_map(folder: Path) -> Path:
 class Plc:
     """A simulated PLC; ``log`` is what it told, oldest first."""
 
-    def __init__(self, program: Program, port: int) -> None:
+    def __init__(self, program: Program, port: int, console: Path, begin: int) -> None:
+        """``begin`` is where in that file this life of it begins."""
         self.program = program
         self.port = port
+        self._console = console
+        self._read = begin
+        self._log: list[dict[str, Any]] = []
+        self._ordering = asyncio.Lock()  # replies do not say whose they are
 
     @classmethod
     async def start(
@@ -49,12 +54,14 @@ class Plc:
         energy: float = 100_000,
     ) -> Self:
         """Starts the process on that register map and waits until it listens."""
+        console = folder / "plc.log"
+        begin = console.stat().st_size if console.exists() else 0
         program = Program(
             *(*OCPPGW, "simulate", "plc", str(described), "--port", str(port)),
             *("--connectors", str(connectors), "--speed", str(speed)),
             *("--energy", str(energy), "--json", "--control"),
             cwd=folder,
-            console=folder / "plc.log",
+            console=console,
             stdin=True,
         )
         try:
@@ -62,12 +69,17 @@ class Plc:
         except BaseException:
             program.kill()
             raise
-        return cls(program, json.loads(listening.group())["details"]["port"])
+        return cls(program, json.loads(listening.group())["details"]["port"], console, begin)
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        lines = self.program.console.split("\n")[:-1]
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        with self._console.open("rb") as file:
+            file.seek(self._read)
+            told = file.read()
+        whole = told[: told.rfind(b"\n") + 1]
+        self._read += len(whole)
+        self._log += [json.loads(line) for line in whole.splitlines() if line.startswith(b"{")]
+        return self._log
 
     def do(self, order: str, **details: object) -> None:
         """An order of the line protocol."""
@@ -75,8 +87,6 @@ class Plc:
 
     async def done(self, order: str, **details: object) -> Any:
         """An order, and the value it gave."""
-        begin = len(self.log)
-        self.do(order, **details)
         replies: list[dict[str, Any]] = []
 
         def replied() -> bool:
@@ -87,7 +97,10 @@ class Plc:
             ]
             return bool(replies)
 
-        await until(replied)
+        async with self._ordering:
+            begin = len(self.log)
+            self.do(order, **details)
+            await until(replied)
         assert replies[0]["event"] == "done", replies[0]
         return replies[0].get("value")
 
