@@ -41,10 +41,11 @@ def plans_of(configuration: Configuration, plugins: Plugins, clock: Clock) -> li
     Raises ``UserError`` with what every driver has to say against its options.
     """
     plans, problems = [], []
+    drivers = []  # kept till all are made: only then it shows what two of them cannot share
     for index in range(len(configuration.settings.charge_boxes)):
         plan = _plan(configuration, plugins, clock, index)
         try:
-            plan.open_driver()
+            drivers.append(plan.open_driver())
         except UserError as error:
             problems.append(f"charge box {plan.settings.identity}: {error}")
         plans.append(plan)

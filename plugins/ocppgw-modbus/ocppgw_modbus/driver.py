@@ -14,6 +14,7 @@ from ocppgw.plc import (
     Configure,
     Driver,
     DriverContext,
+    PlcError,
     PlcUnsupported,
     SetAvailability,
     Station,
@@ -45,10 +46,16 @@ class ModbusDriver(Driver):
 
     async def execute(self, command: Command, deadline: float) -> None:
         ends = self._clock.monotonic() + deadline
+        failures: list[PlcError] = []
         for part, number in self._doers(command):
             if hasattr(command, "connector_id"):
                 command = msgspec.structs.replace(command, connector_id=number)
-            await part.device.execute(command, ends - self._clock.monotonic())
+            try:
+                await part.device.execute(command, ends - self._clock.monotonic())
+            except PlcError as error:
+                failures.append(error)  # a device that cannot does not stand before the next
+        for failure in failures:
+            raise failure
 
     def supports(self, command: type[Command]) -> bool:
         return any(part.device.supports(command) for part in self._parts)

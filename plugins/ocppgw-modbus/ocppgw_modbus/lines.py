@@ -213,9 +213,9 @@ def shared_line(wire: Wire, owner: str, clock: Clock) -> SharedLine:
         known = _lines.get(wire.place)
         if known is not None and not known.used:
             raise UserError(
-                f"{owner}: {wire.place} is to be {wire.settings} here, and"
-                f" {known.wire.settings} for {known.owner}; all devices on one line have"
-                " the same settings, correct one of them"
+                f"{wire.place} is to be {wire.settings} for {owner}, and"
+                f" {known.wire.settings} for {known.owner}; all devices on one line have the"
+                " same settings, correct one of them"
             )
     if known is None or known.wire != wire:
         known = SharedLine(wire, owner, clock)

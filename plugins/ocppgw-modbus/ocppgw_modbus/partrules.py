@@ -19,7 +19,7 @@ EVERYBODYS = frozenset({CommandKind.TIME, CommandKind.CONFIGURE})
 
 def check_map(name: str, bound: BoundMap, options: DeviceOptions, context: DriverContext) -> None:
     """What one device's map must have; :class:`UserError` says what it has not."""
-    where = f"charge box {context.station}: " + (f"device {name}: " if name else "")
+    where = f"device {name}: " if name else ""
     if not name and context.connectors > bound.connectors:
         raise UserError(
             f"{where}it has {context.connectors} connectors, the register map {bound.name} has"
@@ -46,25 +46,24 @@ def check_map(name: str, bound: BoundMap, options: DeviceOptions, context: Drive
 
 def check_parts(parts: Sequence[Part], context: DriverContext) -> None:
     """What the devices must be together; :class:`UserError` says what they are not."""
-    where = f"charge box {context.station}: "
     seen: dict[Hashable, Part] = {}
     for part in parts:
         for what, key in _claims(part, context.connectors):
             other = seen.setdefault((what, key), part)
             if other is not part:
                 raise UserError(
-                    f"{where}the devices {other.label} and {part.label} both have {what};"
+                    f"the devices {other.label} and {part.label} both have {what};"
                     " take it out of one map, or put one device on another connector"
                 )
     for connector in range(1, context.connectors + 1):
         if not any(part.numbering.inward(connector) for part in parts):
             raise UserError(
-                f"{where}no device has a connector {connector}; correct `connectors`, or the"
+                f"no device has a connector {connector}; correct `connectors`, or the"
                 " `connector` of a device"
             )
     for part in parts:
         for event in part.bound.events:
-            _check_event(part, event, parts, context)
+            _check_event(part, event, parts)
 
 
 def _claims(part: Part, connectors: int) -> Iterator[tuple[str, Hashable]]:
@@ -94,22 +93,19 @@ def _sayings(part: Part) -> Iterator[tuple[str, Hashable]]:
                 yield f"{meter.measurand.value} of {where}", phase
 
 
-def _check_event(
-    part: Part, event: BoundEvent, parts: Sequence[Part], context: DriverContext
-) -> None:
+def _check_event(part: Part, event: BoundEvent, parts: Sequence[Part]) -> None:
     """A start or stop must have a connector, and its energy must come from somewhere."""
-    where = f"charge box {context.station}: "
     if event.kind is EventKind.TAG:
         return
     for connector in _connectors_of(part, event):
         if connector == 0:
             raise UserError(
-                f"{where}{part.label} has a {event.kind.value}, which is of a connector, but the"
+                f"{part.label} has a {event.kind.value}, which is of a connector, but the"
                 " device is put on the station; correct its `connector`"
             )
         if EventField.METER not in event.fields and not _measured(connector, parts):
             raise UserError(
-                f"{where}the {event.kind.value} in {part.label} has no field `meter`, and no"
+                f"the {event.kind.value} in {part.label} has no field `meter`, and no"
                 f" device measures Energy.Active.Import.Register of connector {connector}; add"
                 " the field, or a device with a meter"
             )

@@ -23,6 +23,7 @@ from ocppgw.plc import (
     Identity,
     Offline,
     Online,
+    PlcOffline,
     PlcUnsupported,
     Reading,
     SetAvailability,
@@ -354,6 +355,18 @@ async def test_commands_go_to_who_has_them(maps: Path) -> None:
             await driver.execute(Unlock(connector_id=0), 5)
 
 
+async def test_a_device_that_is_gone_does_not_keep_the_time_from_the_others(maps: Path) -> None:
+    plant, station = Plant(maps), RecordingStation()
+    async with plant.running(station) as driver:
+        await station.until(lambda: station.seen(Online))
+        await plant.controller.stop()
+        await station.until(lambda: station.seen(Offline))
+        with pytest.raises(PlcOffline):
+            await driver.execute(SetTime(time=datetime(2026, 1, 1, tzinfo=UTC)), 5)
+        assert plant.meter.value("clock") == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    assert station.seen(Offline)[0].reason.startswith("controller: ")
+
+
 async def test_a_restarted_gateway_knows_the_events_of_each_device(maps: Path) -> None:
     plant, station = Plant(maps), RecordingStation()
     async with plant.running(station):
@@ -541,11 +554,11 @@ def devices(maps: Path, **lines: dict[str, Any]) -> ModbusOptions:
                 "controller1": {"host": None, "serial": "/dev/ttyS9"},
                 "meter1": {"host": None, "serial": "/dev/ttyS9", "parity": Parity.NONE},
             },
-            r"BOX/meter1: /dev/ttyS9 is to be 19200 8N2 here, and 19200 8E1 for BOX/controller1",
+            r"/dev/ttyS9 is to be 19200 8N2 for BOX/meter1, and 19200 8E1 for BOX/controller1",
         ),
         (
             {"controller1": {"host": "x"}, "meter1": {"host": "x", "framing": Framing.RTU}},
-            r"x:502 is to be Modbus RTU here, and Modbus TCP for BOX/controller1",
+            r"x:502 is to be Modbus RTU for BOX/meter1, and Modbus TCP for BOX/controller1",
         ),
     ],
 )
