@@ -420,6 +420,7 @@ async def test_progress_reports_are_notifications_and_stand_in_the_station(make,
     [station] = await bench.all(STATION)
     assert station["firmwareStatus"] == "Installed"
     assert station["diagnosticsStatus"] == "Uploaded"
+    assert station["firmwareStatusAt"] == station["diagnosticsStatusAt"] == bench.clock.now()
     texts = {n["type"]: n["text"] for n in await bench.all(NOTIFICATION)}
     assert texts == {
         "FirmwareStatusNotification": "firmware: Installed",
