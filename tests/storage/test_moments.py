@@ -10,24 +10,23 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from ocppgw.storage import Collection, Ensure, StorageError, backup, sqlite
+from ocppgw.storage import Ensure, StorageError, backup, sqlite
 from ocppgw.storage.backup import StoreFile
 from ocppgw.storage.file import open_writer
 from ocppgw.storage.sqlite import UPGRADES, table_of
-from ocppgw.storage.writer import commit_step, prune_some
+from ocppgw.storage.writer import commit_step
+from tests.storage import keeping_process
+from tests.storage.keeping_process import NOTES, NOW
 from tests.storage.moments import every_moment
 
 pytestmark = pytest.mark.slow
 
-DAY = timedelta(days=1)
-NOW = datetime(2026, 11, 22, 20, 15, tzinfo=UTC)
-NOTES = Collection("notes", ("id",), retention_field="at", retention=DAY)
 TABLE = table_of(NOTES)
 
 
@@ -110,48 +109,33 @@ def test_an_upgrade_leaves_the_old_schema_or_the_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.db"
-    further = (("CREATE TABLE second (x)",), ("CREATE TABLE third (x)",))
-    newer = (*UPGRADES, *further)
-
-    def upgrade() -> None:
-        monkeypatch.setattr(sqlite, "UPGRADES", newer)
-        open_writer(path, [TABLE]).close()
-
     without_closing(path, [1, 2, 3])
     versions = []
-    for _ in every_moment(upgrade):
+    for _ in every_moment(partial(keeping_process.upgrade, path)):
         with closing(sqlite3.connect(path)) as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
-        assert (version, {"second", "third"} & tables) in ((1, set()), (3, {"second", "third"}))
+        assert (version, {"second", "third"} & tables) in ((1, set()), (2, {"second", "third"}))
         versions.append(version)
-        kept = tmp_path / "x.db.before-schema-3"
-        if version == 3:
+        kept = tmp_path / "x.db.before-schema-2"
+        if version == 2:
             assert ids(kept) == [1, 2, 3]
         with monkeypatch.context() as patch:
-            patch.setattr(sqlite, "UPGRADES", newer)
+            patch.setattr(sqlite, "UPGRADES", (*UPGRADES, keeping_process.FURTHER))
             assert ids(path) == [1, 2, 3]
         for left in tmp_path.iterdir():
             left.unlink()
         without_closing(path, [1, 2, 3])
     assert len(versions) > 60
-    assert [key for key, _ in itertools.groupby(versions)] == [1, 3]
+    assert [key for key, _ in itertools.groupby(versions)] == [1, 2]
 
 
 def test_a_prune_takes_only_what_is_old(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
 
-    def prune() -> None:
-        session = open_writer(path, [TABLE])
-        assert TABLE.prune is not None
-        step = prune_some(TABLE.prune, f"@{NOW - DAY:%Y-%m-%dT%H:%M:%S}.000Z", 3)
-        while session.run([step])[0]:
-            pass
-        session.close()
-
     fill(path, range(40))
     left_over = set()
-    for _ in every_moment(prune):
+    for _ in every_moment(partial(keeping_process.prune, path, 3)):
         left = ids(path)
         assert left[:25] == list(range(25))
         left_over.add(len(left))
@@ -162,24 +146,11 @@ def test_a_prune_takes_only_what_is_old(tmp_path: Path) -> None:
 
 # Killed inside of SQLite and the kernel, too
 
-JOB = """
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
-from ocppgw.storage import backup
-what, archive, path = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-print("begins", flush=True)
-if what == "write":
-    backup.write([backup.StoreFile("x", path)], archive, datetime.now(UTC))
-else:
-    backup.put_back(archive, "x", path)
-print("ended", flush=True)
-"""
-
 
 def killed(what: str, archive: Path, path: Path, seconds: float) -> bool:
     """Runs it in a process that is killed after that time; whether that was before its end."""
-    command = [sys.executable, "-c", JOB, what, str(archive), str(path)]
+    script = Path(__file__).with_name("keeping_process.py")
+    command = [sys.executable, str(script), what, str(archive), str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begins\n"
@@ -188,23 +159,58 @@ def killed(what: str, archive: Path, path: Path, seconds: float) -> bool:
         return "ended" not in process.stdout.read()
 
 
-@pytest.mark.parametrize("what", ["write", "put_back"])
-def test_killed_at_any_time(tmp_path: Path, what: str) -> None:
-    rng = random.Random(what)
-    archive, new = tmp_path / "new.tar", fill(tmp_path / "new.db", range(500), text="x" * 9000)
-    backup.write([StoreFile("x", new)], archive, NOW)
+def test_a_backup_killed_at_any_time(tmp_path: Path) -> None:
+    rng = random.Random(1)
     path = fill(tmp_path / "x" / "x.db", range(400), text="y" * 9000)
+    target = tmp_path / "a.tar"
     early = 0
-    for _ in range(12):
-        target = tmp_path / "a.tar" if what == "write" else archive
-        early += killed(what, target, path, rng.uniform(0, 0.06))
-        if what == "write" and target.exists():
+    for _ in range(10):
+        early += killed("backup", target, path, rng.uniform(0, 0.06))
+        if target.exists():
             assert backup.read(target).stores[0].name == "x"
             target.unlink()
-        assert len(ids(path)) in ({400} if what == "write" else {400, 500})
+        assert len(ids(path)) == 400
     assert early
+
+
+def test_a_restore_killed_at_any_time(tmp_path: Path) -> None:
+    rng = random.Random(2)
+    archive, new = tmp_path / "a.tar", fill(tmp_path / "new.db", range(500), text="x" * 9000)
+    backup.write([StoreFile("x", new)], archive, NOW)
+    path = fill(tmp_path / "x" / "x.db", range(400), text="y" * 9000)
+    early = sum(killed("restore", archive, path, rng.uniform(0, 0.06)) for _ in range(10))
+    assert early
+    assert len(ids(path)) in (400, 500)
     backup.put_back(archive, "x", path)
     assert len(ids(path)) == 500
+
+
+def test_an_upgrade_killed_at_any_time(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    path = tmp_path / "x.db"
+    early = 0
+    for _ in range(10):
+        fill(path, range(400), text="y" * 9000)
+        early += killed("upgrade", path, path, rng.uniform(0, 0.06))
+        with closing(sqlite3.connect(path)) as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+            assert db.execute('SELECT count(*) FROM "doc:notes"').fetchone() == (400,)
+            assert ({"second", "third"} & tables == {"second", "third"}) == (version == 2)
+        for left in tmp_path.iterdir():
+            left.unlink()
+    assert early
+
+
+def test_a_prune_killed_at_any_time(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    path = fill(tmp_path / "x.db", range(1000), text="y" * 2000)
+    early = sum(killed("prune", path, path, rng.uniform(0, 0.03)) for _ in range(10))
+    assert early
+    left = ids(path)
+    assert left[:25] == list(range(25))
+    keeping_process.prune(path)
+    assert ids(path) == list(range(25))
 
 
 def test_a_cut_off_restore_is_told_at_the_next_start(
