@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,18 +40,29 @@ def plans_of(configuration: Configuration, plugins: Plugins, clock: Clock) -> li
 
     Raises ``UserError`` with what every driver has to say against its options.
     """
-    plans, problems = [], []
-    drivers = []  # kept till all are made: only then it shows what two of them cannot share
+    return all_right(list(checked(configuration, plugins, clock)))
+
+
+def checked(
+    configuration: Configuration, plugins: Plugins, clock: Clock
+) -> Iterator[BoxPlan | UserError]:
+    """The plan of one charge box after the other, or what its driver says against it."""
     for index in range(len(configuration.settings.charge_boxes)):
         plan = _plan(configuration, plugins, clock, index)
         try:
-            drivers.append(plan.open_driver())
+            plan.open_driver()
         except UserError as error:
-            problems.append(f"charge box {plan.settings.identity}: {error}")
-        plans.append(plan)
+            yield UserError(f"charge box {plan.settings.identity}: {error}")
+        else:
+            yield plan
+
+
+def all_right(plans: Sequence[BoxPlan | UserError]) -> list[BoxPlan]:
+    """The plans; ``UserError`` with all that is wrong if anything is."""
+    problems = [str(plan) for plan in plans if isinstance(plan, UserError)]
     if problems:
         raise UserError("\n".join(problems))
-    return plans
+    return [plan for plan in plans if isinstance(plan, BoxPlan)]
 
 
 def _plan(configuration: Configuration, plugins: Plugins, clock: Clock, index: int) -> BoxPlan:

@@ -72,24 +72,28 @@ class Door:
         The new address is had before the old one is given up, unless they are one.
         """
         old, before = self.listener, self.address
-        assert before is not None
         try:
             new = await self._bound(where)
         except UserError:
-            if not _may_be_one(before.listen, where.listen):
+            if before is None or not _may_be_one(before.listen, where.listen):
                 raise
-            await old.unbind()
-            try:
-                new = await self._bound(where)
-            except UserError:
-                self._listener = await self._bound(before)
-                self._listener.open()
-                await old.stop(GRACE)
-                raise
+            new = await self._instead(old, before, where)
         self._listener, self.address = new, where
         new.open()
         self._tell()
         await old.stop(GRACE)
+
+    async def _instead(self, old: Listener, before: Address, where: Address) -> Listener:
+        """The new listener, for which the old one had to give its address up."""
+        await old.unbind()
+        self.address = None  # nothing that a later reload could take for the one it wants
+        try:
+            return await self._bound(where)
+        except UserError:
+            self._listener, self.address = await self._bound(before), before
+            self._listener.open()
+            await old.stop(GRACE)
+            raise
 
     async def _bound(self, where: Address) -> Listener:
         try:

@@ -47,12 +47,7 @@ class Reloading:
         """Raises ``UserError`` with all that is wrong with the file; nothing has changed then."""
         ground = self._house.ground
         new, _ = await asyncio.to_thread(load, ground.path, None, ground.plugins)
-        plans: dict[str, BoxPlan] = {}
-        if new.settings.charge_boxes:
-            from ocppgw.gateway.boxes import plans_of
-
-            made = plans_of(new, ground.plugins, ground.clock)
-            plans = {plan.settings.identity: plan for plan in made}
+        plans = await self._plans(new)
         self._fixed(new)
         self._logging(new)
         await self._client(new)
@@ -63,6 +58,19 @@ class Reloading:
         return Reloaded(
             done=tuple(self._done), restart=tuple(self._restart), failed=tuple(self._failed)
         )
+
+    async def _plans(self, new: Configuration) -> dict[str, BoxPlan]:
+        """The plans of the boxes. One after the other: a register map takes its time to be
+        read, and watchdogs of other devices must not wait for all of them."""
+        if not new.settings.charge_boxes:
+            return {}
+        from ocppgw.gateway.boxes import all_right, checked
+
+        plans = []
+        for plan in checked(new, self._house.ground.plugins, self._house.ground.clock):
+            plans.append(plan)
+            await asyncio.sleep(0)
+        return {plan.settings.identity: plan for plan in all_right(plans)}
 
     def _keep(self, **sections: Any) -> None:
         """Those sections are in force now."""

@@ -230,6 +230,22 @@ async def test_a_busy_port_is_told_and_the_old_one_stays(
         assert [told.partition(": ")[0] for told in again.failed] == ["charge_point_server"]
 
 
+async def test_a_port_that_had_to_be_given_up_is_taken_again(
+    running_gateway: Any, central_yaml: str, rewrite: Any
+) -> None:
+    text = central_yaml.replace("tcp:0", f"tcp:{free_port()}")
+    async with running_gateway(text) as gateway:
+        port = gateway.port("central_system")
+        rewrite(("127.0.0.1", "192.0.2.1"))
+        (failed,) = (await gateway.reload()).failed
+
+        assert "this machine has no such address" in failed
+        assert gateway.port("central_system") == port
+        assert await answered(port)
+        rewrite(("192.0.2.1", "127.0.0.1"))
+        assert await gateway.reload() == Reloaded()
+
+
 async def test_a_part_that_does_not_start_runs_with_its_old_settings(
     running_gateway: Any, central_yaml: str, box_yaml: Any, rewrite: Any, tmp_path: Path
 ) -> None:
