@@ -54,6 +54,22 @@ class Profile(msgspec.Struct, frozen=True):
     power: float = 7400.0
 
 
+class Card(msgspec.Struct, frozen=True):
+    """A flash card that spreads its wear: bytes, erasures of a cell, and how many bytes it
+    writes inside for each that it is told, in small pieces each flushed."""
+
+    size: float
+    cycles: int
+    amplification: int
+
+    def years(self, bytes_a_year: float) -> float:
+        return self.size * self.cycles / (self.amplification * bytes_a_year)
+
+
+# A good one, and a cheap one at its worst.
+CARDS = (Card(8e9, 3000, 20), Card(8e9, 500, 100))
+
+
 class Used(msgspec.Struct, frozen=True):
     """What the disk has done until now: commits, and bytes handed to the kernel."""
 
@@ -287,6 +303,11 @@ def meaning(total: Used, days: int, central: Central) -> Iterator[str]:
     )
     a_year = total.written / days * 365
     yield f"{a_year / 1e9:.1f} GB a year"
+    for card in CARDS:
+        yield (
+            f"a card of {card.size / 1e9:.0f} GB that bears {card.cycles} erasures and writes"
+            f" {card.amplification} times what it is told lasts {card.years(a_year):.0f} years"
+        )
 
 
 def flushes(profile: Profile, folder: Path) -> str:

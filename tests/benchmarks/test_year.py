@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.year import SESSIONS, HurriedClock, Profile, live, site, used
+from benchmarks.year import SESSIONS, Card, HurriedClock, Profile, live, site, used
 from ocppgw.chargepoint.box import ChargeBox
 from ocppgw.chargepoint.records import SESSIONS as STORED
 from ocppgw.storage.file import FileOptions, open_file
@@ -19,6 +19,11 @@ async def test_two_days(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     # 2, 2.5 and 3 hours with a sample each 15 minutes, none at the very end.
     assert lines[3].startswith("6 starts, 6 stops, 54 meter values reached")
     assert lines[4].endswith(" GB a year")
+    assert lines[5].startswith("a card of 8 GB that bears 3000 erasures and writes 20 times")
+
+
+def test_how_long_a_card_lasts() -> None:
+    assert Card(size=8e9, cycles=3000, amplification=20).years(8e9) == 150
 
 
 async def test_a_day_without_the_central_system_is_caught_up(tmp_path: Path) -> None:
