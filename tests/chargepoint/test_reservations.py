@@ -7,9 +7,17 @@ from datetime import timedelta
 
 import pytest
 
+from ocppgw.chargepoint.ledger import Ledger, Plan
+from ocppgw.chargepoint.records import RESERVATIONS
+from ocppgw.chargepoint.reservation_book import Reservation, ReservationBook, Slot
+from ocppgw.ocpp import Fault
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
-from ocppgw.plc import CancelReserve, RemoteStart, Reserve
+from ocppgw.plc import CancelReserve, PlcTimeout, RemoteStart, Reserve
+from ocppgw.plc.simulator import SimulatorDriver
+from ocppgw.storage import StorageUnavailable
+from ocppgw.storage.file import FileOptions, open_file
+from ocppgw.testing.clock import FakeClock
 
 S = e.ReservationStatus
 ACCEPTED, REJECTED = e.CommandStatus.ACCEPTED, e.CommandStatus.REJECTED
@@ -171,19 +179,67 @@ async def test_a_plc_without_reservations_is_helped(world):
     assert "remote start: connector is reserved for another" in world.central.infos()
 
 
-async def test_what_happens_on_the_connector_while_the_plc_is_asked_counts(world):
+async def test_a_session_that_begins_while_the_plc_is_asked_comes_first(world, monkeypatch):
     await begin(world)
-    world.plc.muted.add(Reserve)
-    asked = asyncio.ensure_future(world.order(reserve_now(world)))
-    await world.clock.advance(1)
-    world.plc.muted.clear()
-    world.plc.start(1, "QUICK")
-    await world.clock.advance(20)
-    answer = await asked
+    execute = SimulatorDriver.execute
+
+    async def slowly(driver, command, deadline):
+        if isinstance(command, Reserve):
+            world.plc.start(1, "QUICK")
+            world.plc.connectors[1].reserved = command  # this PLC takes it all the same
+            await world.clock.sleep(5)
+            return
+        await execute(driver, command, deadline)
+
+    monkeypatch.setattr(SimulatorDriver, "execute", slowly)
+    answer = await reserve(world, seconds=20)
+    [start] = world.central.of(START)
     await world.stop()
 
-    assert answer.status is S.REJECTED
+    assert answer is S.OCCUPIED
+    assert start.reservation_id is None
     assert known_to_plc(world) == {}
+
+
+async def test_a_reserve_that_may_still_happen_is_taken_back(world, monkeypatch):
+    await begin(world)
+    execute = SimulatorDriver.execute
+
+    async def late(driver, command, deadline):
+        await execute(driver, command, deadline)
+        if isinstance(command, Reserve):
+            raise PlcTimeout("the line broke; it may still happen", withdrawn=False)
+
+    monkeypatch.setattr(SimulatorDriver, "execute", late)
+    answer = await reserve(world)
+    await world.clock.advance(60)
+    infos = world.central.infos()
+    await world.stop()
+
+    assert answer is S.REJECTED
+    assert "reserve: PLC did not answer, may still happen" in infos
+    assert known_to_plc(world) == {}
+
+
+async def test_a_store_that_fails_leaves_nothing_reserved(world, monkeypatch):
+    await begin(world)
+    commit = type(world.storage).commit
+    full = [False, True]  # the intent is stored, the reservation is not
+
+    async def commits(storage, *changes):
+        if changes[0].collection is RESERVATIONS and full and full.pop(0):
+            raise StorageUnavailable("the disk is full")
+        await commit(storage, *changes)
+
+    monkeypatch.setattr(type(world.storage), "commit", commits)
+    with pytest.raises(Fault):
+        await world.order(reserve_now(world))
+    await world.clock.advance(60)
+    started = await remote_start(world, 1, "OTHER")
+    await world.stop()
+
+    assert known_to_plc(world) == {}
+    assert started is ACCEPTED
 
 
 # Connector 0
@@ -555,3 +611,45 @@ async def test_a_crash_in_the_way_of_a_remote_start_keeps_the_reservation(make_w
 
     assert answer is REJECTED
     assert not world.answers(RemoteStart)
+
+
+async def test_slots_come_back_from_the_file_as_they_were_and_nothing_shines_through(tmp_path):
+    clock = FakeClock()
+    first = Reservation(
+        reservation_id=7,
+        connector_id=1,
+        id_tag="OWNER",
+        parent_id_tag="GROUP",
+        expires_at=clock.now() + timedelta(minutes=10),
+    )
+    second = Reservation(
+        reservation_id=8, connector_id=1, id_tag="NEXT", expires_at=first.expires_at
+    )
+    slots = [
+        Slot(held=first).forgetting(5).forgetting(6).forgetting(5),
+        Slot(held=first).freed().forgetting(7).holding(second),
+        Slot(held=second).freed().forgetting(8).forgot(8),
+    ]
+    found = []
+    for slot in slots:
+        storage = await open_file(FileOptions(path=tmp_path / "box.db"), [RESERVATIONS])
+        ledger = Ledger("BOX-1", storage)
+        await ledger.load()
+        book = ReservationBook(ledger, clock, connectors=1)
+
+        async def prepare(book=book, slot=slot):
+            plan = Plan()
+            book.plan(plan, 1, slot)
+            return plan
+
+        await ledger.write(prepare)
+        again = ReservationBook(ledger, clock, connectors=1)
+        await again.load()
+        found.append(again.slot(1))
+        await storage.close()
+
+    assert found == [
+        Slot(held=first, forget=(6, 5)),
+        Slot(held=second, forget=(7,)),
+        Slot(),
+    ]
