@@ -3,8 +3,8 @@
 A transaction is closed when a later one starts on its connector, and when its connector has
 been reported Available, since the start, for ``close_after_available`` seconds in which
 neither another status nor a value of the transaction came: a charge box's newest status may
-overtake what it has queued. Such an end is marked ``synthetic`` with its rule; the true
-StopTransaction replaces it (``stops``).
+overtake what it has queued. That does not hold for connector 0, the whole station. Such an
+end is marked ``synthetic`` with its rule; the true StopTransaction replaces it (``stops``).
 
 Nothing here is remembered. What a start could not close, a sweep closes, also that of
 another process; an end that a station sends at the same moment wins by the store's guard.
@@ -65,6 +65,8 @@ class Zombies:
 
         Never raises ``StorageError``: the start is stored, and a sweep does the rest.
         """
+        if started["connectorId"] < 1:
+            return
         where = {"chargeBoxIdentity": started["chargeBoxIdentity"], "state": ACTIVE}
         try:
             active = await self._storage.find(TRANSACTION, where)
@@ -83,7 +85,8 @@ class Zombies:
         places: dict[tuple[str, int], list[Document]] = {}
         for document in active:
             place = document["chargeBoxIdentity"], document["connectorId"]
-            places.setdefault(place, []).append(document)
+            if document["connectorId"] > 0:
+                places.setdefault(place, []).append(document)
         for here in places.values():
             last = newest(here)
             await self._close_all_but(last, here)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -78,7 +78,7 @@ async def _sent(
         raise ApiError(502, f"{operation.name}: {error}") from error
     told = _told(operation.name, response)
     if not told["done"]:
-        told["explanation"] = await _explanation(central, identity, since)
+        told["explanation"] = await central.explanation(identity, since, EXPLANATION_WAIT)
     return told
 
 
@@ -86,14 +86,10 @@ async def _kept(
     central: CentralSystem, identity: str, message: Request, keep: timedelta, by: str | None
 ) -> Any:
     """As :func:`_sent`, as far as the command is over; else the command."""
-    since = central.context.clock.now()
     command = await central.call_later(identity, message, keep, by=by and by[:LONGEST_NAME])
     if command.response is not None:
         told = _told(command.operation, command.response)
-        if not told["done"]:
-            explained = command.reason or await _explanation(central, identity, since)
-            told["explanation"] = explained
-        return told
+        return told if told["done"] else {**told, "explanation": command.reason}
     if command.state in (CommandState.WAITING, CommandState.SENDING):
         return {"operation": command.operation, "done": False, "pending": command}
     raise ApiError(502, _sentence(command))
@@ -106,10 +102,6 @@ def _sentence(command: PendingCommand) -> str:
 
 def _told(name: str, response: Response) -> dict[str, Any]:
     return {"operation": name, "done": accepted(response), "response": as_json(response)}
-
-
-async def _explanation(central: CentralSystem, identity: str, since: datetime) -> str | None:
-    return await central.explanation(identity, since, EXPLANATION_WAIT)
 
 
 async def _with_users(central: CentralSystem, operation: Operation, message: Request) -> Request:

@@ -108,6 +108,18 @@ async def test_other_connectors_and_stations_go_on(make, tools):
     await bench.central.stop()
 
 
+async def test_sessions_of_a_station_that_names_no_connector_go_on(make, tools):
+    bench = await make()
+    for tag in "AB":
+        await bench.call(tools.start(id_tag=tag, connector_id=0))
+    await bench.call(available(tools.T0 + 30 * MINUTE, connector_id=0))
+
+    await bench.clock.advance(600)
+
+    assert await states(bench) == dict.fromkeys("AB", ("active", None))
+    await bench.central.stop()
+
+
 async def test_the_connector_no_longer_charges_for_the_closed_one(make, tools):
     bench = await make()
     first = (await bench.call(tools.start())).transaction_id
