@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.year import SESSIONS, Card, HurriedClock, Profile, live, site, used
+from benchmarks.lives import SESSIONS, HurriedClock, Profile, site
+from benchmarks.year import Card, live, used
 from ocppgw.chargepoint.box import ChargeBox
 from ocppgw.chargepoint.records import SESSIONS as STORED
 from ocppgw.storage.file import FileOptions, open_file
