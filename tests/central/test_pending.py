@@ -482,6 +482,130 @@ async def test_two_processes_send_it_once(away):
     await other.central.stop()
 
 
+@pytest.fixture
+def two(away, tools):
+    """``await two()``: two processes that know of a command which waits, the first of which
+    can be interrupted; and how the second one takes it."""
+
+    async def made():
+        one = await away(storage=tools.Racing(COLLECTIONS))
+        other = await one.another()
+        await later(one, RESET, timedelta(minutes=1))
+        one.http.answer = None
+
+        async def taken():
+            document = await one.storage.get(PENDING, (1,))
+            return await other.central.pending._store.claim(
+                document, one.clock.now() + timedelta(minutes=5)
+            )
+
+        return one, other, taken
+
+    return made
+
+
+async def test_what_is_taken_just_now_cannot_be_taken_back(two):
+    one, other, taken = await two()
+    one.storage.first["commit pending"] = taken
+
+    with pytest.raises(UserError, match="command 1 is sending; only a waiting one"):
+        await one.central.pending.cancel(1)
+
+    await one.central.stop()
+    await other.central.stop()
+
+
+async def test_what_is_taken_back_just_now_is_not_sent(two):
+    one, other, _ = await two()
+    one.storage.first["commit pending"] = lambda: other.central.pending.cancel(1)
+
+    await heard(one)
+
+    assert one.http.received == []
+    assert (await command(one)).state is CommandState.CANCELLED
+    await one.central.stop()
+    await other.central.stop()
+
+
+async def test_what_another_process_sends_is_neither_sent_nor_expired_nor_overtaken(two):
+    one, other, taken = await two()
+    await taken()
+    await one.clock.advance(1)
+    second = await later(one, UNLOCK)
+
+    await heard(one, 120)
+
+    assert second.state is CommandState.WAITING
+    assert one.http.received == []
+    assert (await command(one)).state is CommandState.SENDING
+    await one.central.stop()
+    await other.central.stop()
+
+
+async def test_what_is_taken_back_just_now_does_not_expire(two):
+    one, other, _ = await two()
+    one.storage.first["commit pending"] = lambda: other.central.pending.cancel(1)
+
+    await other.central._rounds.stop()
+    await one.clock.advance(70)
+
+    assert (await command(one)).state is CommandState.CANCELLED
+    assert not any("expired" in line for line in told(one))
+    await one.central.stop()
+    await other.central.stop()
+
+
+async def test_an_answer_at_the_last_moment_is_stored_and_not_called_unknown(two):
+    one, other, taken = await two()
+    document = await taken()
+    store = other.central.pending._store
+    one.storage.first["commit pending"] = lambda: store.answered(
+        document, CommandState.DONE, ACCEPTED
+    )
+
+    await other.central._rounds.stop()
+    await one.clock.advance(310)
+
+    assert (await command(one)).state is CommandState.DONE
+    assert not any("unknown" in line for line in told(one))
+    await one.central.stop()
+    await other.central.stop()
+
+
+async def test_an_answer_after_it_was_called_unknown_is_stored_too(two):
+    one, other, taken = await two()
+    document = await taken()
+    await one.clock.advance(310)
+    given_up = (await command(one)).state
+
+    store = other.central.pending._store
+    await store.not_sent(document, "no connection")  # that alone sends nothing again
+    still = (await command(one)).state
+    await store.answered(document, CommandState.DONE, ACCEPTED)
+
+    assert (given_up, still) == (CommandState.UNKNOWN, CommandState.UNKNOWN)
+    done = await command(one)
+    assert (done.state, done.response, done.reason) == (CommandState.DONE, ACCEPTED, None)
+    await one.central.stop()
+    await other.central.stop()
+
+
+async def test_a_mistake_of_ours_is_logged_and_its_command_unknown(away, monkeypatch, caplog):
+    bench = await away()
+
+    async def broken(*_):
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(bench.central._commands, "call", broken)
+
+    assert (await later(bench)).state is CommandState.SENDING
+    await bench.clock.advance(60)
+
+    assert (await command(bench)).state is CommandState.UNKNOWN
+    assert "a mistake" in caplog.text
+    await bench.central.stop()
+
+
 async def test_what_was_being_sent_when_the_process_died_is_unknown(away):
     bench = await away()
     bench.http.answer = asyncio.Event().wait
