@@ -13,7 +13,8 @@ from ocppgw.chargepoint.narrator import Narrator, connector
 from ocppgw.chargepoint.records import Session
 from ocppgw.chargepoint.register import SessionRegister
 from ocppgw.chargepoint.reservation_book import Reservation
-from ocppgw.chargepoint.reservations import NotReserved, Reservations
+from ocppgw.chargepoint.reservation_rules import NotReserved
+from ocppgw.chargepoint.reservations import Reservations
 from ocppgw.chargepoint.settings import CommandDeadlines
 from ocppgw.chargepoint.status import StatusBoard
 from ocppgw.clock import Clock

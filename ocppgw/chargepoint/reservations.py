@@ -8,14 +8,12 @@ from collections.abc import Callable
 
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.narrator import Narrator, connector
-from ocppgw.chargepoint.register import SessionRegister
 from ocppgw.chargepoint.reservation_book import Reservation, ReservationBook
 from ocppgw.chargepoint.reservation_link import ReservationLink
-from ocppgw.chargepoint.tag_store import same_tag
+from ocppgw.chargepoint.reservation_rules import STATION, NotReserved, ReservationRules
 from ocppgw.clock import Clock
 from ocppgw.delivery.policy import Bell
-from ocppgw.ocpp.enums import ChargePointStatus, ReservationStatus
-from ocppgw.plc.base import ConnectorStatus
+from ocppgw.ocpp.enums import ReservationStatus
 from ocppgw.storage.base import StorageError
 
 log = logging.getLogger(__name__)
@@ -23,20 +21,6 @@ log = logging.getLogger(__name__)
 RETRY = 10.0
 # The wall clock may be set while somebody waits for it: it is looked at this often.
 LOOK_EVERY = 60.0
-STATION = 0
-
-UNUSABLE = {
-    ChargePointStatus.FAULTED: (ReservationStatus.FAULTED, "connector is faulted"),
-    ChargePointStatus.UNAVAILABLE: (ReservationStatus.UNAVAILABLE, "connector is out of service"),
-}
-
-
-class NotReserved(Exception):
-    """Why ReserveNow is not done: OCPP's word, and a few words for the operator."""
-
-    def __init__(self, status: ReservationStatus, why: str) -> None:
-        super().__init__(why)
-        self.status = status
 
 
 class Reservations:
@@ -49,30 +33,24 @@ class Reservations:
     def __init__(
         self,
         ledger: Ledger,
-        register: SessionRegister,
         book: ReservationBook,
+        rules: ReservationRules,
         link: ReservationLink,
         clock: Clock,
         narrator: Narrator,
         *,
         connectors: int,
-        seen: Callable[[int], ConnectorStatus],
         plc_is_lost: Callable[[], bool],
-        parent_of: Callable[[str], str | None],
         changed: Callable[[int], None],
     ) -> None:
-        """``seen`` gives the state of a connector without its reservation; ``changed`` is
-        told when one begins or ends."""
+        """``changed`` is told of each connector whose reservation begins or ends."""
         self._ledger = ledger
-        self._register = register
         self._book = book
+        self._rules = rules
         self._link = link
         self._clock = clock
         self._narrator = narrator
-        self._connectors = range(1, connectors + 1)
-        self._seen = seen
         self._plc_is_lost = plc_is_lost
-        self._parent_of = parent_of
         self._changed = changed
         self._requests = asyncio.Lock()
         self._bells = {number: Bell(clock) for number in range(connectors + 1)}
@@ -88,21 +66,14 @@ class Reservations:
         return self._book.on(connector_id)
 
     def usable_by(self, connector_id: int, id_tag: str) -> Reservation | None:
-        """The reservation that a session of this tag on this connector makes use of."""
-        found = (self.on(number) for number in (connector_id, STATION))
-        return next((r for r in found if r is not None and self._is_for(r, id_tag)), None)
+        """As :meth:`ReservationRules.usable_by`."""
+        return self._rules.usable_by(connector_id, id_tag)
 
     def refuses(
         self, connector_id: int, id_tag: str, parent_id_tag: str | None = None
     ) -> str | None:
-        """Why this tag may not begin a session there, in a few words: it is kept for
-        another's. Connector 0, the station's own reader, is refused what all refuse.
-        ``parent_id_tag`` is the tag's parent, where the caller was just told of one."""
-        if connector_id in self._connectors:
-            return self._refuses(connector_id, id_tag, parent_id_tag)
-        idle = [n for n in self._connectors if self._register.on(n) is None]
-        reasons = [self._refuses(number, id_tag, parent_id_tag) for number in idle]
-        return reasons[0] if reasons and None not in reasons else None
+        """As :meth:`ReservationRules.refuses`."""
+        return self._rules.refuses(connector_id, id_tag, parent_id_tag)
 
     def plan_use(self, plan: Plan, reservation: Reservation) -> None:
         """Adds to the commit of a start that its reservation is used up."""
@@ -132,7 +103,7 @@ class Reservations:
                 why = f"there is no connector {reservation.connector_id}"
                 raise NotReserved(ReservationStatus.REJECTED, why)
             await self._end_if_over(reservation.connector_id)
-            self._check(reservation)
+            self._rules.check(reservation)
             try:
                 async with self._link.lock(reservation.connector_id):
                     await self._link.tell(reservation)
@@ -177,40 +148,11 @@ class Reservations:
 
     # Beginning
 
-    def _check(self, wanted: Reservation) -> None:
-        """Raises :class:`NotReserved` for what cannot be reserved as things stand."""
-        number = wanted.connector_id
-        if self._book.expired(wanted):
-            raise NotReserved(ReservationStatus.REJECTED, "it has expired already")
-        held = self.on(number)
-        if held is not None and held.reservation_id != wanted.reservation_id:
-            raise NotReserved(ReservationStatus.OCCUPIED, "reserved already")
-        if number == STATION:
-            self._check_station(wanted)
-            return
-        status = self._seen(number).status
-        if status in UNUSABLE:
-            raise NotReserved(*UNUSABLE[status])
-        if self._register.on(number) is not None or (held is None and not self._is_free(status)):
-            raise NotReserved(ReservationStatus.OCCUPIED, "connector is in use")
-        whole = self.on(STATION)
-        keeps_one = whole is not None and whole.reservation_id != wanted.reservation_id
-        if keeps_one and not self._spare(but=number, moving=wanted.reservation_id):
-            raise NotReserved(ReservationStatus.OCCUPIED, "the last free one is reserved")
-
-    def _check_station(self, wanted: Reservation) -> None:
-        if self._spare(moving=wanted.reservation_id):
-            return
-        for status, answer in UNUSABLE.items():
-            if all(self._seen(number).status is status for number in self._connectors):
-                raise NotReserved(*answer)
-        raise NotReserved(ReservationStatus.OCCUPIED, "no connector is free")
-
     async def _hold(self, reservation: Reservation) -> None:
         """Makes it durable, if nothing came between while the PLC was told."""
 
         async def prepare() -> Plan:
-            self._check(reservation)
+            self._rules.check(reservation)
             plan = Plan()
             before = self._book.find(reservation.reservation_id)
             if before is not None and before.connector_id != reservation.connector_id:
@@ -236,7 +178,7 @@ class Reservations:
             return
         if self._book.expired(held):
             await self._end(held, "expired")
-        elif not self._plc_is_lost() and self._is_unusable(connector_id):
+        elif not self._plc_is_lost() and self._rules.is_unusable(connector_id):
             await self._end(held, "connector is not usable")
 
     async def _end(self, reservation: Reservation, why: str) -> None:
@@ -264,45 +206,3 @@ class Reservations:
         )
         self._changed(number)
         self._bells[number].ring()
-
-    # How things stand
-
-    def _is_for(self, reservation: Reservation, id_tag: str, parent: str | None = None) -> bool:
-        if same_tag(reservation.id_tag, id_tag):
-            return True
-        parent, wanted = parent or self._parent_of(id_tag), reservation.parent_id_tag
-        return parent is not None and wanted is not None and same_tag(parent, wanted)
-
-    def _refuses(self, connector_id: int, id_tag: str, parent: str | None) -> str | None:
-        if self._register.on(connector_id) is not None:
-            return None
-        own = self.on(connector_id)
-        if own is not None:
-            theirs = self._is_for(own, id_tag, parent)
-            return None if theirs else "connector is reserved for another"
-        whole = self.on(STATION)
-        if whole is None or self._is_for(whole, id_tag, parent) or self._spare(but=connector_id):
-            return None
-        return "the last free connector is reserved"
-
-    def _spare(self, *, but: int | None = None, moving: int | None = None) -> bool:
-        """Whether a connector, other than ``but``, is free and not reserved by itself."""
-        for number in self._connectors:
-            own = self.on(number)
-            reserved = own is not None and own.reservation_id != moving
-            busy = number == but or reserved or self._register.on(number) is not None
-            if not busy and self._is_free(self._seen(number).status):
-                return True
-        return False
-
-    def _is_free(self, status: ChargePointStatus) -> bool:
-        """A PLC that says Reserved without us may not have heard yet that it is over, and
-        is asked; one that has no reservations of ours means another's."""
-        asked = self._link.serves(self._connectors[0])
-        return status is ChargePointStatus.AVAILABLE or (
-            asked and status is ChargePointStatus.RESERVED
-        )
-
-    def _is_unusable(self, connector_id: int) -> bool:
-        numbers = self._connectors if connector_id == STATION else (connector_id,)
-        return all(self._seen(number).status in UNUSABLE for number in numbers)

@@ -24,6 +24,7 @@ from ocppgw.chargepoint.records import Session
 from ocppgw.chargepoint.register import SessionRegister
 from ocppgw.chargepoint.reservation_book import ReservationBook
 from ocppgw.chargepoint.reservation_link import ReservationLink
+from ocppgw.chargepoint.reservation_rules import ReservationRules
 from ocppgw.chargepoint.reservations import Reservations
 from ocppgw.chargepoint.sessions import Sessions
 from ocppgw.chargepoint.settings import ChargeBoxSettings
@@ -33,7 +34,7 @@ from ocppgw.chargepoint.tags import Tags
 from ocppgw.clock import Clock
 from ocppgw.delivery.policy import spread
 from ocppgw.link.base import Peer
-from ocppgw.plc.base import Driver
+from ocppgw.plc.base import Driver, Reserve
 from ocppgw.storage.base import Storage
 
 
@@ -191,17 +192,23 @@ class Rooms:
             connectors=connectors,
             deadline=self._settings.deadlines.command,
         )
+        rules = ReservationRules(
+            book,
+            self.register,
+            connectors=connectors,
+            seen=lambda connector_id: self.status.but_for_reservations(connector_id),
+            parent_of=self.tags.parent_of,
+            plc_is_asked=lambda: self._driver.supports(Reserve),
+        )
         return Reservations(
             self.ledger,
-            self.register,
             book,
+            rules,
             link,
             self._clock,
             self._narrator,
             connectors=connectors,
-            seen=lambda connector_id: self.status.but_for_reservations(connector_id),
             plc_is_lost=lambda: self.status.plc_is_lost,
-            parent_of=self.tags.parent_of,
             changed=lambda connector_id: self.status.refresh(connector_id),
         )
 
