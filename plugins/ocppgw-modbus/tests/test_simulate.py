@@ -116,6 +116,23 @@ def test_a_session_from_arrival_to_departure(hand: Hand) -> None:
     assert hand.plc.words("power", 1) == [0, 0]
 
 
+def test_the_answer_to_a_start_before_this_one_changes_nothing(hand: Hand) -> None:
+    """It may come late, when the next session runs already."""
+    hand.charge(transaction=42)
+    before = hand.plc.value("start_sequence", 1)
+    hand.plc.program.connectors[1].leave()
+    hand.cycles(2)
+    hand.take("stop")
+    hand.charge(transaction=43)
+    late = {"started_sequence": before, "started_accepted": 0, "started_transaction": 41}
+    assert hand.ask("started", "started_answer", 1, **late) == 1
+    assert hand.status() == "charging"
+    own = {"started_sequence": before + 1, "started_accepted": 0, "started_transaction": 44}
+    assert hand.ask("started", "started_answer", 1, **own) == 1
+    assert hand.plc.value("stop_transaction", 1) == 44
+    assert hand.plc.value("stop_reason", 1) == 4  # refused
+
+
 def test_the_tag_of_a_session_ends_it(hand: Hand) -> None:
     hand.charge()
     hand.plc.program.connectors[1].present_tag("04A1")

@@ -40,6 +40,7 @@ class Retained(msgspec.Struct, kw_only=True):
     available: bool = True
     phase: Phase = Phase.FREE
     session_tag: str = ""
+    start: int = 0  # the number of the event that began the session
     transaction: int = 0
 
 
@@ -122,8 +123,10 @@ class Connector:
         event = "tag accepted" if accepted else "tag refused"
         self._say(event, f"{event}: {id_tag}", id_tag=id_tag)
 
-    def start_answered(self, accepted: bool, transaction: int) -> None:
-        if self.kept.phase not in (Phase.STARTING, Phase.CHARGING):
+    def start_answered(self, accepted: bool, transaction: int, sequence: int) -> None:
+        """The answer to a session before this one may come late: it is not this one's."""
+        other = sequence not in (0, self.kept.start)
+        if other or self.kept.phase not in (Phase.STARTING, Phase.CHARGING):
             return
         self.kept.transaction = transaction
         self._say("transaction", f"this is transaction {transaction}", transaction=transaction)
@@ -225,7 +228,7 @@ class Connector:
             EventField.ID_TAG: id_tag,
             EventField.METER: int(self.kept.energy),
         }
-        self._send(EventKind.START, fields)
+        self.kept.start = self._send(EventKind.START, fields)
 
     def _authorize(self, id_tag: str) -> None:
         self._authorized, self._patience = id_tag, self.connection_timeout

@@ -226,7 +226,8 @@ class Program:
         elif kind is K.ANSWER_TAG:
             connector.tag_answered(bool(fields[F.ACCEPTED]), int(fields.get(F.SEQUENCE, 0)))
         elif kind is K.ANSWER_START:
-            connector.start_answered(bool(fields[F.ACCEPTED]), transaction)
+            sequence = int(fields.get(F.SEQUENCE, 0))
+            connector.start_answered(bool(fields[F.ACCEPTED]), transaction, sequence)
         elif kind is K.RESERVE:
             return connector.reserve(self._reserved(fields))
         else:
