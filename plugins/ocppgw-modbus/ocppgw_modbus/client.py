@@ -215,7 +215,8 @@ class Client:
             ),
         }
         size = 7 if fc is Write.MASK else 5
-        await self._ask(calls[fc], Expected(unit=unit, function=fc.value, size=size), timeout)
+        expected = Expected(unit=unit, function=fc.value, size=size, address=address)
+        await self._ask(calls[fc], expected, timeout)
 
     async def _ask(
         self, call: Callable[[], Awaitable[ModbusPDU]], expected: Expected, timeout: float | None

@@ -23,11 +23,13 @@ class Framing(Enum):
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer that is waited for; ``size`` in bytes of function and data."""
+    """The answer that is waited for; ``size`` in bytes of function and data. The answer to
+    a write repeats its ``address``."""
 
     unit: int
     function: int
     size: int
+    address: int | None = None
     transaction: int = 0
 
 
@@ -69,7 +71,7 @@ def rtu_answer(data: bytes, expected: Expected) -> bytes | None:
             continue
         if data[start + 1] == expected.function:
             size = expected.size
-            if expected.function <= 4 and data[start + 2] != size - 2:
+            if not _begins(data[start + 2 : start + 4], expected):
                 continue
         elif data[start + 1] == expected.function | ERROR:
             size = 2
@@ -79,6 +81,13 @@ def rtu_answer(data: bytes, expected: Expected) -> bytes | None:
         if len(frame) == size + 3 and crc16(frame[:-2]) == frame[-2:]:
             return frame
     return None
+
+
+def _begins(data: bytes, expected: Expected) -> bool:
+    """Whether an answer's first bytes after the function are those that must come."""
+    if expected.address is not None:
+        return data == expected.address.to_bytes(2, "big")
+    return data[0] == expected.size - 2
 
 
 def crc16(data: bytes) -> bytes:

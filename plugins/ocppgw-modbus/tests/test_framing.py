@@ -70,13 +70,15 @@ def test_one_flipped_bit_is_never_an_answer(before: bytes, flips: int) -> None:
     assert found != number.to_bytes(len(ANSWER), "big")
 
 
-WRITTEN = Expected(unit=1, function=16, size=5)
+WRITTEN = Expected(unit=1, function=16, size=5, address=1)
 
 
 def test_the_echo_of_a_write() -> None:
     echo = sealed("01 10 0001 0002")
     assert rtu_answer(echo, WRITTEN) == echo
     assert rtu_answer(sealed("01 06 0001 0002"), WRITTEN) is None
+    assert rtu_answer(sealed("01 10 0009 0002"), WRITTEN) is None  # of another write, late
+    assert rtu_answer(sealed("01 90 03"), WRITTEN) == sealed("01 90 03")
 
 
 TCP_ASKED = Expected(unit=1, function=3, size=6, transaction=7)
