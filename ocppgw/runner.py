@@ -12,13 +12,14 @@ import click
 from twisted.application import service
 from twisted.internet import asyncioreactor
 from twisted.internet.base import ReactorBase
+from twisted.internet.task import LoopingCall
 from twisted.scripts._twistd_unix import ServerOptions, UnixApplicationRunner
 
 from ocppgw import logs
 from ocppgw.ending import leave_at_last
 from ocppgw.errors import UserError
 from ocppgw.service import GatewayService
-from ocppgw.systemd import Notify, notifier, silent
+from ocppgw.systemd import ALIVE, Notify, notifier, silent, watchdog
 
 PIPE = 4096  # bytes that a pipe takes in one piece
 
@@ -67,11 +68,14 @@ def foreground(file: Path, *, log_level: str | None = None) -> int:
     """Runs until SIGTERM or SIGINT; the exit code. ``log_level`` goes before the file's."""
     logs.to_console()
     reactor = install_reactor()
-    gateway = make_service(file, log_level=log_level, notify=notifier())
+    notify = notifier()
+    gateway = make_service(file, log_level=log_level, notify=notify)
     gateway.privilegedStartService()
     gateway.startService()
     reactor.addSystemEventTrigger("before", "shutdown", gateway.stopService)
     reactor.addSystemEventTrigger("before", "shutdown", _leave_at_last)
+    if (interval := watchdog()) is not None:
+        LoopingCall(notify, ALIVE).start(interval)
     reactor.run()
     return gateway.exit_code
 

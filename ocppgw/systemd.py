@@ -12,6 +12,7 @@ log = logging.getLogger(__name__)
 
 Notify: TypeAlias = Callable[..., None]
 READY, RELOADING, STOPPING = "READY=1", "RELOADING=1", "STOPPING=1"
+ALIVE = "WATCHDOG=1"
 
 
 def notifier(environment: Mapping[str, str] = os.environ) -> Notify:
@@ -35,6 +36,15 @@ def notifier(environment: Mapping[str, str] = os.environ) -> Notify:
             log.warning("the service manager at %s could not be told %s: %s", name, told[0], error)
 
     return notify
+
+
+def watchdog(environment: Mapping[str, str] = os.environ) -> float | None:
+    """How often, in seconds, the service manager wants to be told :data:`ALIVE`: twice in the
+    time that it waits (sd_watchdog_enabled(3)). ``None`` if it does not."""
+    if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    return int(microseconds) / 2e6 if microseconds.isdecimal() and int(microseconds) else None
 
 
 def silent(*_: str) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import ocppgw
+from ocppgw.systemd import watchdog
 
 UNIT = Path(__file__).resolve().parents[2] / "config" / "systemd" / "ocppgw.service"
 DROPIN = Path(ocppgw.__file__).parent / "_twistd" / "ocppgw_plugin.py"
@@ -155,6 +156,36 @@ def test_the_service_manager_is_told(
     assert reloading[1].startswith("MONOTONIC_USEC=")
     assert again == ready
     assert stopping == ["STOPPING=1"]
+
+
+def test_the_watchdog_is_fed(
+    started: Any, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(tmp_path / "n.sock"))
+        manager.settimeout(CAP)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "n.sock"))
+        monkeypatch.setenv("WATCHDOG_USEC", "200000")
+        with started("run", "gateway.yaml") as running:
+            while manager.recv(4096) != b"READY=1\nSTATUS=runs a central system":
+                pass
+            assert [manager.recv(4096) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+            assert running.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "60000000"}, 30.0),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "often"}, None),
+    ],
+)
+def test_how_often_the_watchdog_is_fed(environment: dict[str, str], seconds: float | None) -> None:
+    assert watchdog(environment) == seconds
 
 
 def test_a_service_manager_that_is_away_keeps_nobody(
