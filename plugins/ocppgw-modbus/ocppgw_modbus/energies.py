@@ -31,5 +31,5 @@ class Energies:
 
     def newest(self, connector: int, since: float) -> int | None:
         """The energy in Wh, if it was read at that monotonic time or later."""
-        wh, at = self._newest.get(self._number(connector), (0, float("-inf")))
-        return wh if at >= since else None
+        newest = self._newest.get(self._number(connector))
+        return newest[0] if newest is not None and newest[1] >= since else None
