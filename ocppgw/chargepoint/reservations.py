@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 RETRY = 10.0
 # The wall clock may be set while somebody waits for it: it is looked at this often.
 LOOK_EVERY = 60.0
+LOOK_AGAIN = 1.0
 
 
 class Reservations:
@@ -120,7 +121,7 @@ class Reservations:
             if reservation is None:
                 return False
             await self._end(reservation, "cancelled")
-            await self._link.settle(reservation.connector_id)
+            await self._settle(reservation.connector_id)
             return True
 
     async def run(self) -> None:
@@ -133,18 +134,23 @@ class Reservations:
         bell = self._bells[connector_id]
         while True:
             bell.hush()
-            try:
-                await self._end_if_over(connector_id)
-                open_points = await self._link.settle(connector_id)
-            except StorageError as error:
-                log.warning("%s: a reservation waits for the store: %s", self._ledger.box, error)
-                open_points = True
-            held = self._book.on(connector_id)
+            open_points = await self._settle(connector_id)
+            held = self._book.slot(connector_id).held
             waits = [RETRY] if open_points else []
             if held is not None:
                 left = (held.expires_at - self._clock.now()).total_seconds()
-                waits.append(min(LOOK_EVERY, left))
+                waits.append(min(max(left, LOOK_AGAIN), LOOK_EVERY))
             await bell.wait(min(waits, default=None))
+
+    async def _settle(self, connector_id: int) -> bool:
+        """Brings the store and the PLC to where they ought to be; whether something is
+        still to be done that no event will bring up."""
+        try:
+            await self._end_if_over(connector_id)
+            return await self._link.settle(connector_id)
+        except StorageError as error:
+            log.warning("%s: a reservation waits for the store: %s", self._ledger.box, error)
+            return True
 
     # Beginning
 

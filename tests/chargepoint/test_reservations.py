@@ -532,6 +532,49 @@ async def test_a_plc_that_comes_back_is_told_again(world):
     assert known_to_plc(world) == {1: 7}
 
 
+async def test_what_expires_while_the_plc_is_told_again_ends_too(world, monkeypatch):
+    await begin(world)
+    await reserve(world, minutes=1)
+    execute = SimulatorDriver.execute
+
+    async def slowly(driver, command, deadline):
+        if isinstance(command, Reserve):
+            await world.clock.sleep(12)
+        await execute(driver, command, deadline)
+
+    monkeypatch.setattr(SimulatorDriver, "execute", slowly)
+    await world.clock.advance(50)
+    world.plc.go_offline()
+    await world.clock.advance(1)
+    world.plc.come_online()
+    await world.clock.advance(60)
+    await world.stop()
+
+    assert known_to_plc(world) == {}
+    assert "connector 1: reservation 7 ended: expired" in world.story()
+
+
+async def test_a_cancellation_counts_though_the_plc_s_answer_to_it_cannot_be_stored(
+    world, monkeypatch
+):
+    await begin(world)
+    await reserve(world)
+    commit = type(world.storage).commit
+    full = [False, True]  # the end is stored, that the PLC knows of it is not
+
+    async def commits(storage, *changes):
+        if changes[0].collection is RESERVATIONS and full and full.pop(0):
+            raise StorageUnavailable("the disk is full")
+        await commit(storage, *changes)
+
+    monkeypatch.setattr(type(world.storage), "commit", commits)
+    answer = await cancel(world)
+    await world.stop()
+
+    assert answer is ACCEPTED
+    assert full == []
+
+
 async def crash(make_world, ends_at, act, settle_for=60.0):
     """A reserved connector; while ``act`` is done the process ends after so many waits."""
     world = make_world()
