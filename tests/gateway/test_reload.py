@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from ocppgw.config import ClientSettings, load
+from ocppgw.ending import Ending
 from ocppgw.errors import UserError
 from ocppgw.gateway import Gateway
 from ocppgw.gateway.doors import address
 from ocppgw.gateway.files import digests_in
+from ocppgw.gateway.parts import Part, Store
 from ocppgw.net.settings import ClientTls, HttpLimits
 from ocppgw.testing.processes import free_port
 from ocppgw.web.keeping import Reloaded
@@ -434,3 +436,88 @@ async def test_it_ends_in_order_in_the_middle_of_a_reload(
         assert gateway.central is not None
     with pytest.raises(UserError, match="is starting or ending"):
         await gateway.reload()
+
+
+async def test_what_is_added_and_does_not_start_is_told_and_tried_again(
+    running_gateway: Any, central_yaml: str, box_yaml: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "gateway.yaml"
+    spoilt = tmp_path / "broken.db"
+    spoilt.write_text("this is no database " * 500)
+    own = box_yaml(9) + "control: {socket: control.sock}\n"
+    second = SECOND.replace("two.db", "broken.db")
+    async with running_gateway(own) as gateway:
+        file.write_text(central_yaml.replace("central.db", "broken.db") + box_yaml(9) + second)
+        failed = (await gateway.reload()).failed
+        assert [told.partition(":")[0] for told in failed] == [
+            "central_system",
+            "charge box BOX-2",
+        ]
+        assert all("broken.db" in told for told in failed)
+        assert gateway.central is None
+        assert list(gateway.stores()) == ["box-BOX-1"]
+
+        spoilt.unlink()
+        file.write_text(central_yaml + box_yaml(9) + second)
+        assert (await gateway.reload()).done == (
+            "central_system: it runs now",
+            "charge box BOX-2: it runs now",
+        )
+
+
+async def test_boxes_whose_port_is_taken_are_not_started(
+    running_gateway: Any, central_yaml: str, box_yaml: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "gateway.yaml"
+    async with running_gateway(central_yaml) as gateway:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            file.write_text(central_yaml + box_yaml(9).replace("tcp:0", f"tcp:{port}"))
+            (failed,) = (await gateway.reload()).failed
+        assert failed.startswith("charge_boxes: none is started: ")
+        assert not (tmp_path / "box.db").exists()
+        assert (await gateway.reload()).done == ("charge box BOX-1: it runs now",)
+
+
+class Fragile(Part[str]):
+    """Starts by the plans that it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__("a part", "old")
+        self.good = {"old"}
+        self.told: list[str] = []
+
+    @property
+    def store(self) -> Store:
+        return Store("store", None, None)
+
+    async def begin(self, plan: str, ending: Ending) -> None:
+        async def stop() -> None:
+            self.told.append(f"{plan} stopped")
+
+        ending.push(self.name, stop)
+        if plan not in self.good:
+            raise OSError(f"{plan} is no good")
+        self.told.append(f"{plan} runs")
+
+
+async def test_a_part_goes_back_to_its_old_plan() -> None:
+    part = Fragile()
+    await part.start()
+    with pytest.raises(UserError, match="new is no good; it runs with its old settings"):
+        await part.restart("new")
+    assert part.told == ["old runs", "old stopped", "new stopped", "old runs"]
+    assert part.running
+
+    part.good.clear()
+    with pytest.raises(UserError, match=r"it does not run, for with its old settings, too: .*old"):
+        await part.restart("new")
+    assert not part.running
+    assert part.told[4:] == ["old stopped", "new stopped", "old stopped"]
+
+    part.good.add("new")
+    await part.restart("new")
+    assert (part.plan, part.running) == ("new", True)
+    await part.stop()
