@@ -52,7 +52,11 @@ class Ending:
             self._ends = loop.time() + TOGETHER
         seconds = max(LEAST, min(EACH, self._ends - loop.time()))
         stopping = asyncio.ensure_future(stop())
-        _, late = await asyncio.wait([stopping], timeout=seconds)
+        try:
+            _, late = await asyncio.wait([stopping], timeout=seconds)
+        except asyncio.CancelledError:
+            self.push(what, lambda: stopping)  # the next run waits for it, before what is below
+            raise
         if late:
             log.error("%s did not stop within %.0f s; going on without", what, seconds)
             stopping.cancel()

@@ -92,6 +92,29 @@ async def test_what_does_not_end_is_left_behind_even_if_it_heeds_no_cancelling(
     await asyncio.sleep(0)
 
 
+async def test_an_end_that_is_cut_short_is_taken_up_where_it_was(
+    told: list[str], part: Any
+) -> None:
+    finished = asyncio.Event()
+
+    async def slow() -> None:
+        await finished.wait()
+        told.append("role")
+
+    first, last = Ending(), Ending()
+    first.push("store", part("store"))
+    first.push("role", slow)
+    run = asyncio.ensure_future(first.run())
+    await asyncio.sleep(0)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    last.take(first)
+    finished.set()
+    await last.run()
+
+    assert told == ["role", "store"]
+
+
 def test_a_process_that_nothing_ends_is_cut_short_with_a_sentence() -> None:
     program = (
         "import asyncio, logging, threading; from ocppgw.ending import leave_at_last;"
