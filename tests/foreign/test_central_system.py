@@ -32,6 +32,13 @@ OPERATIONS = {
 MEASURANDS = {"Energy.Active.Import.Register", "Power.Active.Import", "Voltage", "Current.Import"}
 
 
+async def test_it_runs_without_ocppgw(site: ForeignSite) -> None:
+    (listening,) = [told for told in site.peer.log if told["event"] == "listening"]
+
+    assert not {"ocppgw", "ocppgw_modbus", "twisted"} & set(listening["modules"])
+    assert "zeep" in listening["modules"]
+
+
 @pytest.mark.parametrize("style", ["full", "bare", "prefixed"])
 async def test_a_session_from_tag_to_tag(site: ForeignSite, style: str) -> None:
     """Replies with all headers, with none at all, and with other prefixes are all the same."""

@@ -83,7 +83,7 @@ def main() -> None:
     central = Central(to_us, wishes.port, wishes.tag, wishes.interval)
     orders = Orders(central, Official(wishes.wsdls / CHARGE_POINT))
     serve(central, wishes.port, report)
-    report("listening")
+    report("listening", modules=sorted({name.partition(".")[0] for name in sys.modules}))
     for line in sys.stdin:
         order = json.loads(line)
         try:
