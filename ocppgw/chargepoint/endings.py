@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -20,6 +20,10 @@ from ocppgw.plc.base import StopWanted
 from ocppgw.storage.base import Document
 
 log = logging.getLogger(__name__)
+
+# An end that is so much before its begin is worth a word; sooner, the begin was moved to
+# a second of its own.
+CLOCKS_DIFFER = timedelta(minutes=1)
 
 # The queue's name for what belongs to no session of ours.
 NO_SESSION = ""
@@ -53,10 +57,13 @@ class Endings:
             flags.append(
                 f"meter stop {event.meter_stop_wh} Wh is below meter start {session.meter_start} Wh"
             )
+        ended_at = whole_second(event.at)
+        if session.started_at - ended_at > CLOCKS_DIFFER:
+            flags.append(f"by the clock it ended before it began, {ended_at:%Y-%m-%d %H:%M:%S}")
         request = StopTransactionRequest(
             transaction_id=NO_TRANSACTION if known is None else known,
             id_tag=event.id_tag,
-            timestamp=whole_second(event.at),
+            timestamp=max(ended_at, session.started_at),
             meter_stop=event.meter_stop_wh,
             reason=event.reason,
         )

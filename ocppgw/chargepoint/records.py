@@ -15,7 +15,7 @@ ANSWERS = Collection("box_answers", ("box", "number"), indexes=("connector_id",)
 SESSIONS = Collection(
     "box_sessions",
     ("box", "session"),
-    indexes=("done", "transaction_id"),
+    indexes=("done", "transaction_id", "ended_at"),
     retention_field="ended_at",
     retention=timedelta(days=400),  # unless the settings say otherwise
 )

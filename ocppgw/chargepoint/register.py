@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -24,11 +25,16 @@ from ocppgw.ocpp.model import (
     StopTransactionResponse,
 )
 from ocppgw.plc.base import AnswerStart
-from ocppgw.storage.base import Document, Projection, Put
+from ocppgw.storage.base import Document, Projection, Put, Range
 
 log = logging.getLogger(__name__)
 
 NO_TRANSACTION = -1
+
+A_SECOND = timedelta(seconds=1)
+# Of the sessions that may have begun in a certain second no more are looked at: far more
+# than these end after it only where the clock has been set back by weeks.
+LOOKED_AT = 500
 
 
 class SessionRegister:
@@ -87,6 +93,20 @@ class SessionRegister:
         found = [session_of(d) for d in await self._ledger.storage.find(SESSIONS, where)]
         ended = [session for session in found if session.ended_at is not None]
         return max(ended, key=lambda session: session.started_at, default=None)
+
+    async def free_second(self, connector_id: int, moment: datetime) -> datetime:
+        """The first whole second from that one on in which no session of the connector
+        began. A start is told from the repeat of another by its second (Q19): two of one
+        tag within it, no energy between them, would be one and the same message."""
+        where = {"box": self._ledger.box, "ended_at": Range(at_least=moment)}
+        found = await self._ledger.storage.find(
+            SESSIONS, where, order_by="ended_at", limit=LOOKED_AT
+        )
+        sessions = [session_of(document) for document in found] + list(self._running.values())
+        taken = {each.started_at for each in sessions if each.connector_id == connector_id}
+        while moment in taken:
+            moment += A_SECOND
+        return moment
 
     # What the sessions room does
 

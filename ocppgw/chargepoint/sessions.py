@@ -72,7 +72,7 @@ class Sessions:
         # The PLC has begun it, so it is booked even where a connector was kept for another.
         intruded = self._reservations.refuses(event.connector_id, event.id_tag)
         reservation = self._reservations.usable_by(event.connector_id, event.id_tag)
-        started_at = whole_second(event.at)
+        started_at = await self._register.free_second(event.connector_id, whole_second(event.at))
         session = Session(
             session=f"{event.connector_id}-{self._ledger.number()}",
             connector_id=event.connector_id,
