@@ -13,6 +13,7 @@ from ocppgw.chargepoint.judge import Judge
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.narrator import Narrator, connector
 from ocppgw.chargepoint.records import TAGS
+from ocppgw.chargepoint.reservations import Reservations
 from ocppgw.chargepoint.tags import Tags
 from ocppgw.clock import Clock
 from ocppgw.plc.base import AnswerTag, TagPresented
@@ -47,6 +48,7 @@ class Authorization:
         answers: Answers,
         judge: Judge,
         tags: Tags,
+        reservations: Reservations,
         clock: Clock,
         narrator: Narrator,
     ) -> None:
@@ -54,6 +56,7 @@ class Authorization:
         self._answers = answers
         self._judge = judge
         self._tags = tags
+        self._reservations = reservations
         self._clock = clock
         self._narrator = narrator
         self._waiting: dict[int, Tag] = {}
@@ -104,6 +107,8 @@ class Authorization:
             plan = Plan(self._answers.put(answer), Delete(TAGS, (self._ledger.box, tag.number)))
             if verdict.info is not None:
                 self._tags.plan_said(plan, tag.id_tag, verdict.info)
+                if verdict.accepted and verdict.info.parent_id_tag is not None:
+                    self._reservations.plan_admitted(plan, tag.id_tag, verdict.info.parent_id_tag)
             plan.done.append(lambda: self._waiting.pop(tag.number, None))
             plan.done.append(lambda: self._answers.wake(tag.connector_id))
             return plan

@@ -8,8 +8,14 @@ import msgspec
 
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.records import RESERVATIONS
+from ocppgw.chargepoint.tag_store import same_tag
 from ocppgw.clock import Clock
 from ocppgw.storage.base import Document, Put
+
+
+# Tags of a group that are remembered for a reservation; whoever comes after them pushes
+# out the one that came first.
+ADMITTED = 16
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,10 +29,23 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """What is reserved there, and the ids that the PLC still has to be told to forget."""
+    """What is reserved there, and the ids that the PLC still has to be told to forget.
+
+    ``admitted`` are the tags of which the central system said, since then, that they are
+    of the reservation's parent.
+    """
 
     held: Reservation | None = None
     forget: tuple[int, ...] = ()
+    admitted: tuple[str, ...] = ()
+
+    def admitting(self, id_tag: str) -> Slot:
+        """The slot once that tag may use its reservation."""
+        return msgspec.structs.replace(self, admitted=(*self.admitted, id_tag)[-ADMITTED:])
+
+    def admits(self, id_tag: str) -> bool:
+        """Whether that tag may use its reservation, as a tag of its parent's."""
+        return any(same_tag(one, id_tag) for one in self.admitted)
 
     def holding(self, reservation: Reservation) -> Slot:
         """The slot once that reservation is the one it holds."""
@@ -36,12 +55,12 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     def forgetting(self, reservation_id: int) -> Slot:
         """The slot once the PLC, which may know of that id, is to forget it."""
         left = (n for n in self.forget if n != reservation_id)
-        return Slot(held=self.held, forget=(*left, reservation_id))
+        return msgspec.structs.replace(self, forget=(*left, reservation_id))
 
     def forgot(self, reservation_id: int) -> Slot:
         """The slot once the PLC knows nothing of that id."""
         left = tuple(n for n in self.forget if n != reservation_id)
-        return Slot(held=self.held, forget=left)
+        return msgspec.structs.replace(self, forget=left)
 
     def freed(self) -> Slot:
         """The slot without its reservation."""
@@ -81,13 +100,22 @@ class ReservationBook:
         held = (self.on(number) for number in self._slots)
         return next((r for r in held if r is not None and r.reservation_id == reservation_id), None)
 
+    def plan_admitted(self, plan: Plan, id_tag: str, parent_id_tag: str) -> None:
+        """Adds to a commit that a tag of that parent's may use what is reserved for it."""
+        for number, slot in self._slots.items():
+            held = self.on(number)
+            if held is None or held.parent_id_tag is None or slot.admits(id_tag):
+                continue
+            if same_tag(held.parent_id_tag, parent_id_tag) and not same_tag(held.id_tag, id_tag):
+                self.plan(plan, number, slot.admitting(id_tag))
+
     def plan(self, plan: Plan, connector_id: int, slot: Slot) -> None:
         """Adds to a commit what becomes of a slot."""
         held: Document = {}
         if slot.held is not None:
             fields = msgspec.structs.asdict(slot.held)
             held = {name: value for name, value in fields.items() if value is not None}
-        fields = {"held": held, "forget": list(slot.forget)}
+        fields = {"held": held, "forget": list(slot.forget), "admitted": list(slot.admitted)}
         key = (self._ledger.box, connector_id)
         plan.changes.append(Put(RESERVATIONS, key, fields, version=self._ledger.number()))
         plan.done.append(lambda: self._slots.update({connector_id: slot}))
@@ -95,4 +123,5 @@ class ReservationBook:
 
 def _slot_of(document: Document) -> Slot:
     held = msgspec.convert(document["held"], Reservation) if document["held"] else None
-    return Slot(held=held, forget=tuple(document["forget"]))
+    admitted = tuple(document.get("admitted", ()))
+    return Slot(held=held, forget=tuple(document["forget"]), admitted=admitted)

@@ -98,7 +98,8 @@ class ReservationRules:
         raise NotReserved(ReservationStatus.OCCUPIED, "no connector is free")
 
     def _is_for(self, reservation: Reservation, id_tag: str, parent: str | None = None) -> bool:
-        if same_tag(reservation.id_tag, id_tag):
+        slot = self._book.slot(reservation.connector_id)
+        if same_tag(reservation.id_tag, id_tag) or slot.admits(id_tag):
             return True
         parent, wanted = parent or self._parent_of(id_tag), reservation.parent_id_tag
         return parent is not None and wanted is not None and same_tag(parent, wanted)

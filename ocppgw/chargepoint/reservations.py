@@ -76,6 +76,11 @@ class Reservations:
         """As :meth:`ReservationRules.refuses`."""
         return self._rules.refuses(connector_id, id_tag, parent_id_tag)
 
+    def plan_admitted(self, plan: Plan, id_tag: str, parent_id_tag: str) -> None:
+        """Adds to a commit that a tag may use what is reserved for that parent, as the
+        central system just said: its start will know, whatever else is forgotten."""
+        self._book.plan_admitted(plan, id_tag, parent_id_tag)
+
     def plan_use(self, plan: Plan, reservation: Reservation) -> None:
         """Adds to the commit of a start that its reservation is used up."""
         self._plan_end(plan, reservation, "used")

@@ -313,6 +313,7 @@ class Rooms:
             self.answers,
             self._make_judge(),
             self.tags,
+            self.reservations,
             self._clock,
             self._narrator,
         )

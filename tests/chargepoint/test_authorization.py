@@ -326,6 +326,37 @@ async def test_the_parent_of_an_unknown_tag_is_asked_for(world):
     assert start.reservation_id == 7
 
 
+async def test_without_the_cache_the_start_of_a_group_s_tag_uses_the_reservation_too(world):
+    world.central.said.update(FRIEND=FAMILY, OTHER=FAMILY)
+    await begun(world)
+    await configure(world, "AuthorizationCacheEnabled", "false")
+    await reserve(world, "OWNER", parent="family")
+    assert await verdict(world, "FRIEND")
+    await world.kill()
+    await world.start()
+    world.plc.start(1, "friend ")
+    await world.clock.advance(1)
+    [start] = world.central.of(m.StartTransactionRequest)
+    await world.stop()
+
+    assert start.reservation_id == 7
+    assert not any("began although" in line for line in world.story())
+
+
+async def test_who_is_refused_does_not_come_into_a_reservation(world):
+    brother = msgspec.structs.replace(BLOCKED, parent_id_tag="FAMILY")
+    world.central.said.update(FRIEND=brother, STRANGER=ACCEPTED)
+    await begun(world)
+    await configure(world, "AuthorizationCacheEnabled", "false")
+    await reserve(world, "OWNER", parent="family")
+    assert [await verdict(world, tag) for tag in ("FRIEND", "STRANGER")] == [False, False]
+    reservations = world.box._rooms.reservations
+    kept = [reservations.refuses(1, tag) for tag in ("FRIEND", "STRANGER", "OWNER")]
+    await world.stop()
+
+    assert kept == ["connector is reserved for another"] * 2 + [None]
+
+
 async def test_a_connector_reserved_while_the_central_system_is_asked_is_kept(world):
     await begun(world)
     world.central.delay = 3

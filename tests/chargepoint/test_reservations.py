@@ -670,7 +670,8 @@ async def test_slots_come_back_from_the_file_as_they_were_and_nothing_shines_thr
     )
     slots = [
         Slot(held=first).forgetting(5).forgetting(6).forgetting(5),
-        Slot(held=first).freed().forgetting(7).holding(second),
+        Slot(held=first).admitting("FRIEND").freed().forgetting(7).holding(second),
+        Slot(held=second).admitting("A").admitting("B").forgetting(5),
         Slot(held=second).freed().forgetting(8).forgot(8),
     ]
     found = []
@@ -694,5 +695,6 @@ async def test_slots_come_back_from_the_file_as_they_were_and_nothing_shines_thr
     assert found == [
         Slot(held=first, forget=(6, 5)),
         Slot(held=second, forget=(7,)),
+        Slot(held=second, forget=(5,), admitted=("A", "B")),
         Slot(),
     ]
