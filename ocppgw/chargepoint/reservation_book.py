@@ -12,7 +12,6 @@ from ocppgw.chargepoint.tag_store import same_tag
 from ocppgw.clock import Clock
 from ocppgw.storage.base import Document, Put
 
-
 # Tags of a group that are remembered for a reservation; whoever comes after them pushes
 # out the one that came first.
 ADMITTED = 16
