@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
 
 from ocppgw.chargepoint.ledger import Ledger
-from ocppgw.chargepoint.narrator import Narrator
+from ocppgw.chargepoint.narrator import Narrator, connector
 from ocppgw.chargepoint.records import ANSWERS
 from ocppgw.clock import Clock
 from ocppgw.delivery.policy import Bell
@@ -62,14 +63,20 @@ class Answers:
         self._delivered = delivered
         self._bells = {number: Bell(clock) for number in range(connectors + 1)}
 
-    def put(self, answer: Answer) -> Projection:
-        """An answer, as a change for the commit that makes it due; then :meth:`wake`."""
+    def put(self, answer: Answer, *, until: datetime | None = None) -> Projection:
+        """An answer, as a change for the commit that makes it due; then :meth:`wake`.
+
+        An accepted tag is a refused one if it is handed over later than ``until``: who
+        held it to the reader has left, and another stands there.
+        """
         number = self._ledger.number()
         fields: Document = {
             "connector_id": self._lane_of(answer.connector_id),
             "kind": NAMES[type(answer)],
             "answer": msgspec.to_builtins(answer),
         }
+        if until is not None:
+            fields["until"] = until
         return Put(ANSWERS, (self._ledger.box, number), fields, version=number)
 
     def wake(self, connector_id: int) -> None:
@@ -117,7 +124,8 @@ class Answers:
 
     async def _hand_over(self, document: Document) -> bool:
         """Whether that answer is done with."""
-        answer = _answer_of(document)
+        meant = _answer_of(document)
+        answer = self._in_time(meant, document.get("until"))
         key: Key = (document["box"], document["number"])
         refusals = document.get("refusals", 0)
         try:
@@ -134,8 +142,17 @@ class Answers:
                 return False
             self._narrator.say("plc", f"refused the answer to its {document['kind']}: {error}")
         await self._ledger.storage.commit(Delete(ANSWERS, key))
+        if answer != meant:
+            what = "the PLC could not be told in time that the tag is accepted: it is refused"
+            self._narrator.say(connector(answer.connector_id), what)
         self._delivered(answer)
         return True
+
+    def _in_time(self, answer: Answer, until: datetime | None) -> Answer:
+        late = until is not None and self._clock.now() > until
+        if not (late and isinstance(answer, AnswerTag) and answer.accepted):
+            return answer
+        return msgspec.structs.replace(answer, accepted=False)
 
     def _lane_of(self, connector_id: int) -> int:
         """A connector that this station does not have is served with the station's own."""

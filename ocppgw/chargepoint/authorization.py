@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -37,8 +37,8 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True):
 class Authorization:
     """Answers each tag once.
 
-    Whoever holds a tag to the reader waits only so long: an answer that comes later, or
-    after a restart, is a refusal. What the central system said of a tag is remembered in
+    Whoever holds a tag to the reader waits only so long: an answer that comes later, after
+    a restart, or when the PLC is back at last, is a refusal. What the central system said of a tag is remembered in
     the commit of the answer.
     """
 
@@ -51,7 +51,10 @@ class Authorization:
         reservations: Reservations,
         clock: Clock,
         narrator: Narrator,
+        *,
+        answer_age: float,
     ) -> None:
+        """``answer_age``: seconds after which nobody stands there any more."""
         self._ledger = ledger
         self._answers = answers
         self._judge = judge
@@ -59,6 +62,7 @@ class Authorization:
         self._reservations = reservations
         self._clock = clock
         self._narrator = narrator
+        self._answer_age = timedelta(seconds=answer_age)
         self._waiting: dict[int, Tag] = {}
         self._presented: asyncio.Queue[Tag] = asyncio.Queue()
 
@@ -104,7 +108,8 @@ class Authorization:
                 id_tag=tag.id_tag,
                 accepted=verdict.accepted,
             )
-            plan = Plan(self._answers.put(answer), Delete(TAGS, (self._ledger.box, tag.number)))
+            put = self._answers.put(answer, until=tag.at + self._answer_age)
+            plan = Plan(put, Delete(TAGS, (self._ledger.box, tag.number)))
             if verdict.info is not None:
                 self._tags.plan_said(plan, tag.id_tag, verdict.info)
                 if verdict.accepted and verdict.info.parent_id_tag is not None:

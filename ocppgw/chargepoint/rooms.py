@@ -316,6 +316,7 @@ class Rooms:
             self.reservations,
             self._clock,
             self._narrator,
+            answer_age=self._settings.tag_answer_age,
         )
 
     def _make_operations(self) -> Operations:

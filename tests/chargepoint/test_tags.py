@@ -7,6 +7,7 @@ import pytest
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 from ocppgw.plc import AnswerTag
+from ocppgw.storage import StorageUnavailable
 
 
 async def answers_to(world, *tags, connector_id=1, seconds=5):
@@ -149,6 +150,44 @@ async def test_an_answer_waits_for_a_plc_that_is_offline(world):
     await world.stop()
 
     assert len(world.answers(AnswerTag)) == 1
+
+
+@pytest.mark.parametrize(("away", "answer"), [(10, True), (30, False)])
+async def test_an_acceptance_that_reaches_the_plc_too_late_is_a_refusal(world, away, answer):
+    """Who held the tag to the reader has left; another's car may stand there."""
+    await world.start()
+    await world.clock.advance(1)
+    world.central.delay = 2
+    world.plc.present_tag(1, "TAG")
+    await world.clock.advance(1)
+    world.plc.go_offline()
+    await world.clock.advance(5)
+    assert "connector 1: tag TAG accepted: the central system says Accepted" in world.story()
+    await world.kill()
+    await world.start()
+    await world.clock.advance(away - 5)
+    world.plc.come_online()
+    await world.clock.advance(60)
+    await world.stop()
+
+    assert [a.accepted for a in world.answers(AnswerTag)] == [answer]
+    told = [line for line in world.story() if "could not be told in time" in line]
+    assert len(told) == (0 if answer else 1)
+
+
+async def test_an_acceptance_that_is_stored_too_late_is_a_refusal(world):
+    await world.start()
+    await world.clock.advance(1)
+    world.central.delay = 2
+    world.plc.present_tag(1, "TAG")
+    await world.clock.advance(1)
+    world.storage.failure = StorageUnavailable("full")
+    await world.clock.advance(30)
+    world.storage.failure = None
+    await world.clock.advance(30)
+    await world.stop()
+
+    assert [a.accepted for a in world.answers(AnswerTag)] == [False]
 
 
 async def test_an_answer_that_the_plc_keeps_refusing_does_not_hold_up_the_next(world):
