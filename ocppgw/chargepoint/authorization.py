@@ -38,8 +38,8 @@ class Authorization:
     """Answers each tag once.
 
     Whoever holds a tag to the reader waits only so long: an answer that comes later, after
-    a restart, or when the PLC is back at last, is a refusal. What the central system said of a tag is remembered in
-    the commit of the answer.
+    a restart, or when the PLC is back at last, is a refusal. What the central system said
+    of a tag is remembered in the commit of the answer.
     """
 
     def __init__(

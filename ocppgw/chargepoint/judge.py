@@ -18,6 +18,7 @@ from ocppgw.clock import Clock
 from ocppgw.link.base import PeerError, Unsayable
 from ocppgw.ocpp.enums import AuthorizationStatus
 from ocppgw.ocpp.model import AuthorizeRequest, AuthorizeResponse, IdTagInfo
+from ocppgw.plc.base import STATION
 
 # Seconds for a central system that did not answer the call before this one, where the
 # tag may charge without it: it may be back, but nobody is to stand there for long.
@@ -26,7 +27,6 @@ SILENT_PATIENCE = 3.0
 # central system.
 RESERVE = 2.0
 SHORTEST_CALL = 0.1
-STATION = 0
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,12 +43,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 class Judge:
     """Judges tags in this order:
 
-    the age of the question, the connector's service, the session that runs there,
+    the age of the question, the session that runs there, the connector's service,
     reservations (of a tag whose parent is not known here, once that was asked for), the
-    local list, the cache (LocalPreAuthorize), the central system. If
-    that cannot be reached, the local list and the cache (LocalAuthorizeOffline), and for
-    a tag that nobody knows AllowOfflineTxForUnknownId. A fault is an answer: whoever the
-    central system cannot judge is refused.
+    local list, the cache (LocalPreAuthorize), the central system. If that cannot be
+    reached, the local list and the cache (LocalAuthorizeOffline), and for a tag that nobody
+    knows AllowOfflineTxForUnknownId. A fault is an answer: whoever the central system
+    cannot judge is refused.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class Judge:
             return _refused(f"it was presented {abs(age):.0f} s ago")
         if not id_tag.strip():
             return _refused("it is empty")
-        if not self._in_service(connector_id):
-            return _refused("out of service")
         if why := self._ends_session(connector_id, id_tag):
             return _accepted(why)
+        if not self._in_service(connector_id):
+            return _refused("out of service")
         kept = self._reservations.refuses(connector_id, id_tag)
         if kept is not None and self._tags.find(id_tag) is not None:
             return _refused(kept)

@@ -8,9 +8,7 @@ from ocppgw.chargepoint.register import SessionRegister
 from ocppgw.chargepoint.reservation_book import Reservation, ReservationBook
 from ocppgw.chargepoint.tag_store import same_tag
 from ocppgw.ocpp.enums import ChargePointStatus, ReservationStatus
-from ocppgw.plc.base import ConnectorStatus
-
-STATION = 0
+from ocppgw.plc.base import STATION, ConnectorStatus
 
 UNUSABLE = {
     ChargePointStatus.FAULTED: (ReservationStatus.FAULTED, "connector is faulted"),

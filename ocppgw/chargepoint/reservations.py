@@ -10,10 +10,11 @@ from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.narrator import Narrator, connector
 from ocppgw.chargepoint.reservation_book import Reservation, ReservationBook
 from ocppgw.chargepoint.reservation_link import ReservationLink
-from ocppgw.chargepoint.reservation_rules import STATION, NotReserved, ReservationRules
+from ocppgw.chargepoint.reservation_rules import NotReserved, ReservationRules
 from ocppgw.clock import Clock
 from ocppgw.delivery.policy import Bell
 from ocppgw.ocpp.enums import ReservationStatus
+from ocppgw.plc.base import STATION
 from ocppgw.storage.base import StorageError
 
 log = logging.getLogger(__name__)

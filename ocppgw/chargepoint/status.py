@@ -16,7 +16,7 @@ from ocppgw.delivery import LatestLane
 from ocppgw.delivery.policy import Bell
 from ocppgw.ocpp.enums import ChargePointErrorCode, ChargePointStatus
 from ocppgw.ocpp.model import StatusNotificationRequest
-from ocppgw.plc.base import ConnectorStatus
+from ocppgw.plc.base import STATION, ConnectorStatus
 from ocppgw.storage.base import StorageError
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ class StatusBoard:
     """Puts each change of a connector's state, and every note, into the latest-only lane.
 
     A connector's state is the PLC's word, unless the PLC is away (Faulted), the central
-    system took it out of service (Unavailable), or it is free, but reserved (Reserved).
+    system took it out of service (Unavailable), or it is free, but reserved (Reserved). The
+    station is never Reserved: whoever has reserved any connector keeps one of them.
     """
 
     def __init__(
@@ -138,7 +139,8 @@ class StatusBoard:
     def current(self, connector_id: int) -> ConnectorStatus:
         """The state of a connector as it is reported."""
         status = self.but_for_reservations(connector_id)
-        if status.status is ChargePointStatus.AVAILABLE and self._is_reserved(connector_id):
+        free = connector_id != STATION and status.status is ChargePointStatus.AVAILABLE
+        if free and self._is_reserved(connector_id):
             return msgspec.structs.replace(status, status=ChargePointStatus.RESERVED)
         return status
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from ocppgw.chargepoint.ledger import Ledger, Plan
@@ -56,12 +56,13 @@ class TagCache:
         if known:
             self._tags.plan(plan, (), known)
 
-    async def clear(self) -> None:
-        """Forgets all; durable when it returns."""
+    async def clear(self, *, and_then: Callable[[], None]) -> None:
+        """Forgets all; durable when it returns. ``and_then`` is called in the same moment."""
 
         async def prepare() -> Plan:
             plan = Plan()
             self.plan_forgotten(plan, [name for name, _ in self._tags.items()])
+            plan.done.append(and_then)
             return plan
 
         await self._ledger.write(prepare)

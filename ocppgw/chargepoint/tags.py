@@ -11,7 +11,7 @@ from ocppgw.chargepoint.keys import Keys
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.local_list import LocalList
 from ocppgw.chargepoint.tag_cache import TagCache
-from ocppgw.chargepoint.tag_store import folded, valid_at
+from ocppgw.chargepoint.tag_store import folded, lasting, valid_at
 from ocppgw.clock import Clock
 from ocppgw.delivery.policy import Bell
 from ocppgw.ocpp.enums import CommandStatus
@@ -87,7 +87,7 @@ class Tags:
     def said(self, id_tag: str, info: IdTagInfo) -> None:
         """The central system said that of a tag; it is remembered soon."""
         known = self.find(id_tag)
-        if known is not None and known.listed and known.valid != self._valid(info):
+        if known is not None and known.listed and known.valid != self._valid(lasting(info)):
             listed, said = known.info.status.value, info.status.value
             what = f"the local list says {listed} of tag {id_tag}, the central system {said}"
             log.warning("%s: %s; the list should be sent anew", self._ledger.box, what)
@@ -109,9 +109,8 @@ class Tags:
         cache is what the station has learned.)"""
         if not self._keys().cache_enabled:
             return CommandStatus.REJECTED
-        self._said.clear()
         try:
-            await self.cache.clear()
+            await self.cache.clear(and_then=self._said.clear)
         except StorageError as error:
             log.warning("%s: the cache is not cleared: %s", self._ledger.box, error)
             return CommandStatus.REJECTED

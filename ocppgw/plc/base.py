@@ -34,6 +34,8 @@ from ocppgw.ocpp.enums import (
     UnitOfMeasure,
 )
 
+STATION = 0
+
 # Observations
 
 

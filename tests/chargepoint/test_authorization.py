@@ -389,6 +389,18 @@ async def test_a_tag_of_the_same_group_may_end_the_session(world):
     assert any("of the same group" in line for line in world.story())
 
 
+async def test_a_session_that_runs_out_of_service_can_be_ended_by_its_tag(world):
+    await begun(world)
+    out = m.ChangeAvailabilityRequest(connector_id=1, type=e.AvailabilityType.INOPERATIVE)
+    await world.ordered(out, 1)
+    world.plc.start(1, "A")
+    await world.clock.advance(1)
+    verdicts = [await verdict(world, "a"), await verdict(world, "B")]
+    await world.stop()
+
+    assert verdicts == [True, False]
+
+
 async def test_at_the_stations_reader_the_tag_of_any_session_may_end_it(world):
     world.central.said.update(A=FAMILY, B=FAMILY)
     await begun(world)
@@ -458,6 +470,15 @@ async def test_a_list_that_the_central_system_contradicts_is_told(world, caplog)
 
     assert accepted
     assert "the local list says Accepted of tag A, the central system Blocked" in caplog.text
+
+
+async def test_a_listed_tag_that_charges_elsewhere_too_contradicts_nothing(world, caplog):
+    world.central.said["A"] = m.IdTagInfo(status=e.AuthorizationStatus.CONCURRENT_TX)
+    await begun(world, A=ACCEPTED)
+    await world.session(1, "A")
+    await world.stop()
+
+    assert "the local list says" not in caplog.text
 
 
 async def test_clear_cache_forgets_the_cache_and_keeps_the_list(world):

@@ -254,6 +254,7 @@ async def test_the_station_keeps_one_connector_free_whichever(world):
     [_, start] = world.central.of(START)
     await world.stop()
 
+    assert states(world, 0) == [AVAILABLE]
     assert (answer, first, last, mine) == (S.ACCEPTED, ACCEPTED, REJECTED, ACCEPTED)
     assert (start.connector_id, start.reservation_id) == (1, 7)
     assert known_to_plc(world) == {}

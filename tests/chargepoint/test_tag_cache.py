@@ -140,7 +140,7 @@ async def test_a_cache_made_smaller_keeps_its_newest():
 async def test_a_cleared_cache_is_empty_and_learns_anew():
     shelf = await Shelf().open()
     await shelf.remember(A=ACCEPTED, B=BLOCKED)
-    await shelf.cache.clear()
+    await shelf.cache.clear(and_then=lambda: None)
     assert len(shelf.cache) == 0
     await shelf.open()
     assert shelf.content("A", "B") == {}
@@ -267,8 +267,14 @@ async def test_clear_cache_is_rejected_where_there_is_none_or_it_cannot_be_clear
     desk = await Desk().open()
     await desk.say(B=ACCEPTED)
     desk.storage.failure = StorageUnavailable("no space left on device")
+    desk.tags.said("C", BLOCKED)
     assert await desk.tags.clear_cache() is e.CommandStatus.REJECTED
     desk.storage.failure = None
+    running = asyncio.ensure_future(desk.tags.run())
+    await desk.clock.advance(1)
+    running.cancel()
+    await asyncio.wait([running])
+    assert desk.found("C") == (BLOCKED, False, False)
     assert desk.found("B") == (ACCEPTED, False, True)
     desk.set(cache_enabled=False)
     assert await desk.tags.clear_cache() is e.CommandStatus.REJECTED
