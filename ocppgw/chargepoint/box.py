@@ -149,6 +149,7 @@ class ChargeBox:
         """Ends everything, the driver first; what was begun in the store is finished."""
         await self._workers.stop()
         await self._rooms.ledger.settle()
+        await self._rooms.transactions.finish()
 
     async def _keep_house(self) -> None:
         """Forgets, at the start and once a day, what need not be kept any longer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ocppgw.chargepoint.keys import Keys
-from ocppgw.chargepoint.ledger import Ledger
+from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.line import CENTRAL_SYSTEM, CentralLine
 from ocppgw.chargepoint.narrator import Narrator
 from ocppgw.chargepoint.register import SessionRegister
@@ -62,6 +62,7 @@ class Lanes:
         )
         line.when_back(self.transactions.nudge)
         line.when_back(self.latest.nudge)
+        ledger.when_writing(self._plan_removal)
 
     async def load(self) -> None:
         """Learns what the life before left unsent."""
@@ -72,3 +73,9 @@ class Lanes:
         """The rules may be others."""
         self.transactions.wake()
         self.latest.wake()
+
+    def _plan_removal(self, plan: Plan) -> None:
+        """Answered meter values leave the queue with what is written anyway."""
+        removal = self.transactions.removal()
+        plan.changes.extend(removal.changes)
+        plan.done.append(removal.written)

@@ -44,6 +44,7 @@ class Ledger:
         self._lock = asyncio.Lock()
         self._under_way: set[asyncio.Task[None]] = set()
         self._number = 0
+        self._riders: list[Callable[[Plan], None]] = []
 
     async def load(self) -> None:
         """Begins a new life; before anything else."""
@@ -54,6 +55,10 @@ class Ledger:
         """A number higher than every one before, also over restarts and clock jumps."""
         self._number += 1
         return self._number
+
+    def when_writing(self, add: Callable[[Plan], None]) -> None:
+        """``add`` may add to every commit what need not be durable soon."""
+        self._riders.append(add)
 
     async def write(self, prepare: Prepare) -> None:
         """Makes a plan and commits it; ``None`` as plan means there is nothing to do.
@@ -77,6 +82,8 @@ class Ledger:
                 return
             try:
                 if plan.changes:
+                    for add in self._riders:
+                        add(plan)
                     await self.storage.commit(*plan.changes)
             except BaseException:
                 for call in plan.undo:

@@ -57,6 +57,48 @@ class Backoff:
         self._delay = self._policy().first_delay
 
 
+class Held(msgspec.Struct, frozen=True):
+    """A message that was answered with a fault so many times, the last time at ``since``."""
+
+    sequence: int
+    attempts: int
+    since: float
+
+    def until(self, policy: RetryPolicy) -> float:
+        """When it may go again, in monotonic seconds."""
+        return self.since + policy.interval * self.attempts
+
+
+class Silence:
+    """Whether patience has ended with a message that alone is never answered."""
+
+    def __init__(self, policy: Callable[[], RetryPolicy], clock: Clock) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._sequence: int | None = None
+        self._times = 0
+        self._since = 0.0
+        self._others_heard = False
+
+    def others_heard(self) -> None:
+        """Another message got its answer."""
+        self._others_heard = True
+
+    def ends_patience(self, sequence: int) -> bool:
+        """Counts a transmission of that message without any answer, if others had theirs
+        since the last one; whether that was one too many, for too long."""
+        now = self._clock.monotonic()
+        others_heard, self._others_heard = self._others_heard, False
+        if self._sequence != sequence:
+            self._sequence, self._times, self._since = sequence, 0, 0.0
+        elif others_heard:
+            if not self._times:
+                self._since = now
+            self._times += 1
+        policy = self._policy()
+        return self._times >= policy.attempts and now - self._since >= policy.patience
+
+
 class Bell:
     """Wakes the one task that waits for it; rung beforehand it wakes at once."""
 

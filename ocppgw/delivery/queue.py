@@ -82,10 +82,13 @@ class Queue:
         """A parked entry waits again in its old place, with all its attempts before it."""
         return self._update(entry, {"state": WAITING, "attempts": 0}, ("parked_because",))
 
-    def removal(self, entry: Entry) -> tuple[Projection, Projection]:
-        """The mark goes first: killed in between, the entry is removed once more."""
-        mark = Put(MARK, (entry.box,), {"last": entry.sequence}, version=entry.sequence)
-        return mark, Delete(ENTRIES, (entry.box, entry.sequence))
+    def removal(self, *entries: Entry) -> tuple[Projection, ...]:
+        """The mark goes first: killed in between, the entries are removed once more."""
+        if not entries:
+            return ()
+        last = max(entry.sequence for entry in entries)
+        mark = Put(MARK, (self._box,), {"last": last}, version=last)
+        return mark, *(Delete(ENTRIES, (self._box, entry.sequence)) for entry in entries)
 
     def _update(self, entry: Entry, fields: Document, remove: tuple[str, ...] = ()) -> Update:
         """A change of the entry as it was read: whoever changed it first wins."""

@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import ClassVar, Protocol
 
-import msgspec
-
 from ocppgw.clock import Clock
 from ocppgw.delivery.entry import Entry
 from ocppgw.delivery.lane import Lane
-from ocppgw.delivery.policy import RetryPolicy, spread
+from ocppgw.delivery.leftovers import Leftovers, Removal
+from ocppgw.delivery.policy import Held, RetryPolicy, Silence, spread
 from ocppgw.delivery.queue import Queue
 from ocppgw.link.base import Peer, PeerError, Unsayable
-from ocppgw.ocpp.model import Request, Response
+from ocppgw.ocpp.model import MeterValuesRequest, Request, Response
 from ocppgw.storage.base import Change, Collection, Conflict, Projection, Storage, StorageError
 
 log = logging.getLogger(__name__)
@@ -40,32 +39,18 @@ class SessionBook(Protocol):
         """Changes to commit together with the entry's parking, after the last attempt."""
 
 
-class _Silence(msgspec.Struct):
-    """How often, and since when, a message got no answer although others did."""
-
-    sequence: int
-    times: int = 0
-    since: float = 0.0
-
-
-class _Held(msgspec.Struct):
-    """A message that was answered with a fault so many times, the last time then."""
-
-    sequence: int
-    attempts: int
-    since: float
-
-
 class TransactionLane(Lane):
     """Sends one charge box's transaction messages, one after another, oldest first.
 
     A message is removed in the same commit as what its answer changes, so a crash in
-    between sends it again, identical in every field. While the central system is not
-    reached a message waits for ever, and that is no attempt; what is answered with a
-    fault or nonsense is tried as :class:`RetryPolicy` says, then parked, and the lane
-    goes on; so it does with what alone gets no answer, with what cannot be said in the
-    peer's version, and with errors of ours. A store that fails is asked again, for as
-    long as it takes.
+    between sends it again, identical in every field; meter values, whose answer changes
+    nothing, with whatever is committed next (:meth:`removal`, :meth:`finish`).
+
+    While the central system is not reached a message waits for ever, and that is no
+    attempt; what is answered with a fault or nonsense is tried as :class:`RetryPolicy`
+    says, then parked, and the lane goes on; so it does with what alone gets no answer,
+    with what cannot be said in the peer's version, and with errors of ours. A store that
+    fails is asked again, for as long as it takes.
     """
 
     COLLECTIONS: ClassVar[tuple[Collection, ...]] = Queue.COLLECTIONS
@@ -88,15 +73,15 @@ class TransactionLane(Lane):
         super().__init__(box=box, clock=clock, policy=policy, changed=changed, jitter=jitter)
         self._storage = storage
         self._queue = Queue(box, storage)
+        self._leftovers = Leftovers(self._queue)
         self._peer = peer
         self._book = book
         self._told_settled = settled
         self._last: int | None = None
         self._waiting: dict[int, datetime] = {}
         self._cut_off = False
-        self._held: _Held | None = None
-        self._silence: _Silence | None = None
-        self._others_heard = False
+        self._held: Held | None = None
+        self._silence = Silence(policy, clock)
 
     async def load(self) -> None:
         """Learns what the store holds of this box; before the first :meth:`entry`."""
@@ -126,8 +111,23 @@ class TransactionLane(Lane):
         self._waiting[entry.sequence] = entry.queued_at
         return self._queue.addition(entry)
 
+    def removal(self) -> Removal:
+        """What is answered and still in the store, to go along with a commit of others."""
+        return self._leftovers.removal()
+
+    async def finish(self) -> None:
+        """Removes what is left so, after :meth:`run` has ended; what a store that is away
+        keeps is sent once more in the next life."""
+        removal = self.removal()
+        try:
+            if removal.changes:
+                await self._storage.commit(*removal.changes)
+                removal.written()
+        except StorageError as error:
+            log.info("%s: some meter values will be sent again: %s", self._box, error)
+
     def nudge(self) -> None:
-        self._others_heard = True
+        self._silence.others_heard()
         super().nudge()
 
     # What an operator sees and does
@@ -144,7 +144,10 @@ class TransactionLane(Lane):
 
     async def waiting(self, limit: int | None = None) -> list[Entry]:
         """The messages that wait, oldest first."""
-        return await self._queue.waiting(limit)
+        answered = self._leftovers.sequences
+        most = None if limit is None else limit + len(answered)
+        found = await self._queue.waiting(most)
+        return [entry for entry in found if entry.sequence not in answered][:limit]
 
     async def parked(self, limit: int | None = None) -> list[Entry]:
         """The messages that were given up, oldest first."""
@@ -166,13 +169,15 @@ class TransactionLane(Lane):
     # The lane itself
 
     async def _work(self) -> None:
-        heads = await self._queue.waiting(limit=1)
+        answered = self._leftovers.sequences
+        heads = await self.waiting(limit=1)
         if not heads:
             self._waiting.clear()
             await self._bell.wait()
             return
         if heads[0].sequence not in self._waiting:  # its commit took longer than a look
-            self._count([entry async for entry in self._queue.all()])
+            entries = [entry async for entry in self._queue.all()]
+            self._count([entry for entry in entries if entry.sequence not in answered])
         delay = self._held_for(heads[0])
         if delay > 0:
             await self._bell.wait(delay)
@@ -197,14 +202,19 @@ class TransactionLane(Lane):
             if error.delivered:
                 self._reached()
                 await self._refused(entry, str(error))
-            elif error.delivered is None and self._alone_unanswered(entry):
+            elif error.delivered is None and self._silence.ends_patience(entry.sequence):
                 await self._park(entry, entry.attempts, f"others are answered, this never: {error}")
             else:
                 self._not_reached(error)
             return
         self._reached()
         changes = self._book.answered(entry, response)
-        await self._commit(*changes, *self._queue.removal(entry))
+        if changes or not isinstance(entry.request, MeterValuesRequest):
+            await self._commit(*changes, *self._queue.removal(entry))
+        else:
+            self._leftovers.add(entry)
+            if self._leftovers.too_many:
+                await self._commit()
         self._settled(entry)
 
     async def _refused(self, entry: Entry, why: str) -> None:
@@ -215,7 +225,7 @@ class TransactionLane(Lane):
             return
         await self._commit(self._queue.attempt(entry, attempts))
         delay = self._policy.interval * attempts
-        self._held = _Held(entry.sequence, attempts, self._clock.monotonic())
+        self._held = Held(entry.sequence, attempts, self._clock.monotonic())
         self._tell(f"{entry.operation} failed, sent again in {delay:.0f} s: {why}")
 
     async def _park(self, entry: Entry, attempts: int, why: str) -> None:
@@ -230,21 +240,6 @@ class TransactionLane(Lane):
         self._settled(entry)
         times = f" {attempts} times" if attempts > 1 else ""
         self._tell(f"{entry.operation} failed{times} and was parked: {why}")
-
-    def _alone_unanswered(self, entry: Entry) -> bool:
-        """Counts a transmission without any answer; whether patience with it has ended."""
-        now = self._clock.monotonic()
-        others_heard, self._others_heard = self._others_heard, False
-        if self._silence is None or self._silence.sequence != entry.sequence:
-            self._silence = _Silence(entry.sequence)
-        elif others_heard:
-            if not self._silence.times:
-                self._silence.since = now
-            self._silence.times += 1
-        silence = self._silence
-        return (
-            silence.times >= self._policy.attempts and now - silence.since >= self._policy.patience
-        )
 
     def _not_reached(self, error: PeerError) -> None:
         if not self._cut_off:
@@ -263,7 +258,7 @@ class TransactionLane(Lane):
         held = self._held
         if held is None or held.sequence != entry.sequence:
             return 0.0
-        return held.since + self._policy.interval * held.attempts - self._clock.monotonic()
+        return held.until(self._policy) - self._clock.monotonic()
 
     def _settled(self, entry: Entry) -> None:
         """The head is done; whatever stood before it never came into the store."""
@@ -278,11 +273,13 @@ class TransactionLane(Lane):
         self._waiting = {e.sequence: e.queued_at for e in entries if e.parked_because is None}
 
     async def _commit(self, *changes: Change) -> None:
-        """Commits for certain: a store that is away is asked until it is back."""
+        """Commits for certain, with what is left to remove: a store that is away is asked
+        until it is back."""
         told = False
         while True:
+            removal = self.removal()
             try:
-                await self._storage.commit(*changes)
+                await self._storage.commit(*changes, *removal.changes)
             except Conflict:
                 raise
             except StorageError as error:
@@ -291,5 +288,6 @@ class TransactionLane(Lane):
                     self._tell(f"an answer waits for the store: {error}")
                 await self._clock.sleep(self._backoff.next())
             else:
+                removal.written()
                 self._backoff.reset()
                 return

@@ -216,3 +216,25 @@ async def test_a_clock_that_is_set_neither_stops_nor_doubles_the_samples(make_wo
 
     assert len(samples) == 5
     assert saved == 700
+
+
+async def test_a_sample_costs_one_commit_and_nothing_is_left_at_the_end(make_world):
+    world = make_world(configuration={"MeterValueSampleInterval": 60})
+    await world.start()
+    world.plc.start(1, "TAG")
+    await world.clock.advance(90)
+    before = list(world.life.trace)
+    for wh in (100, 200, 300):
+        world.plc.charge(1, 100)
+        await world.clock.advance(60)
+        assert world.central.of(m.MeterValuesRequest)[-1].meter_value[0].sampled_value[
+            0
+        ].value == str(wh)
+    commits = [step for step in world.life.trace[len(before) :] if step.startswith("after commit")]
+    left = await world.box.transactions.waiting()
+    await world.stop()
+    queue = world.contents.tables["box_queue"]
+
+    assert len(commits) == 3
+    assert left == []
+    assert queue == {}

@@ -9,8 +9,8 @@ from ocppgw.testing.clock import settle
 
 
 def once(sent: list[str]) -> list[str]:
-    """What was sent, each message that went out several times in a row taken as one."""
-    return [text for n, text in enumerate(sent) if n == 0 or sent[n - 1] != text]
+    """What was sent, each message where it came first."""
+    return list(dict.fromkeys(sent))
 
 
 async def run_for(world, turns):

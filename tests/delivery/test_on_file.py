@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ocppgw.delivery import TransactionLane
+from ocppgw.delivery.leftovers import MOST
 from ocppgw.storage import Collection
 from ocppgw.storage.file import FileOptions, open_file
 
@@ -45,5 +46,6 @@ async def test_entries_go_in_order_over_restarts(world, make, tmp_path):
         await asyncio.wait([running])
         await storage.close()
     sent = [int(text.split()[1]) for text in world.peer.sent]
-    assert sent == sorted(sent)
-    assert set(sent) == set(range(max(sent) + 1))
+    assert list(dict.fromkeys(sent)) == list(range(max(sent) + 1))
+    # What the end of a life has cut off from its removal comes again, and no more.
+    assert len(sent) - len(set(sent)) <= 2 * MOST
