@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from ocppgw.chargepoint.ledger import Ledger, Plan
@@ -13,15 +12,14 @@ from ocppgw.ocpp.enums import UpdateStatus, UpdateType
 from ocppgw.ocpp.model import AuthorizationData, IdTagInfo, SendLocalListRequest
 from ocppgw.storage.base import Put, StorageError
 
-log = logging.getLogger(__name__)
-
 TAGS_A_DOCUMENT = 100
 # Tags of one SendLocalList that surely fit the default limit of a request's body.
 SENT_AT_ONCE = 10_000
 
 
 class NotTaken(Exception):
-    """An update that the list cannot take; the message is one sentence."""
+    """An update that the list cannot take; the message is one sentence, and its first 38
+    characters tell an operator enough."""
 
     def __init__(self, status: UpdateStatus, why: str) -> None:
         super().__init__(why)
@@ -69,11 +67,12 @@ class LocalList:
         kept = self._tags.get(id_tag)
         return None if kept is None else kept.info
 
-    async def update(self, request: SendLocalListRequest) -> UpdateStatus:
+    async def update(self, request: SendLocalListRequest) -> None:
         """Takes a full or differential list, whole or not at all; durable when it returns.
 
         A full list is always taken, whatever its version, a differential one only with a
         higher version. The hash is not looked at: 1.5 does not say what it is made of.
+        Raises :class:`NotTaken`; the list stays as it is then.
         """
 
         async def prepare() -> Plan | None:
@@ -82,10 +81,8 @@ class LocalList:
 
         try:
             await self._ledger.write(prepare)
-        except (NotTaken, StorageError) as error:
-            log.warning("%s: the local list stays as it is: %s", self._ledger.box, error)
-            return error.status if isinstance(error, NotTaken) else UpdateStatus.FAILED
-        return UpdateStatus.ACCEPTED
+        except StorageError as error:
+            raise NotTaken(UpdateStatus.FAILED, f"the store cannot write: {error}") from error
 
     def _planned(self, request: SendLocalListRequest) -> Plan | None:
         """The commit that makes the list what the update wants; ``None`` if it is that."""
@@ -101,7 +98,7 @@ class LocalList:
         new = {name: info for name, info in said.items() if here.get(name) != info}
         size = len(here.keys() | said.keys()) - len(gone)
         if size > self._longest:
-            why = f"it holds at most {self._longest} tags, with this update it would hold {size}"
+            why = f"it would hold {size} tags, it holds {self._longest} at most"
             raise NotTaken(UpdateStatus.FAILED, why)
         if not new and not gone and request.list_version == self._version:
             return None
@@ -124,14 +121,14 @@ def _check(request: SendLocalListRequest, version: int) -> None:
     """Raises :class:`NotTaken` for an update that a list of that version cannot take."""
     kind = request.update_type
     if not isinstance(kind, UpdateType):
-        why = f"updateType must be Full or Differential, got {kind.value!r}"
+        why = f"updateType is {kind.value!r}, expected Full or Differential"
         raise NotTaken(UpdateStatus.NOT_SUPPORTED, why)
     if request.list_version < 1:
-        why = f"listVersion must be 1 or more, got {request.list_version}"
+        why = f"listVersion is {request.list_version}, expected 1 or more"
         raise NotTaken(UpdateStatus.FAILED, why)
     if kind is UpdateType.DIFFERENTIAL and request.list_version <= version:
-        why = f"it has version {version}, a differential update must be of a higher one"
-        raise NotTaken(UpdateStatus.VERSION_MISMATCH, f"{why}, got {request.list_version}")
+        why = f"it has version {version}, got a differential update to {request.list_version}"
+        raise NotTaken(UpdateStatus.VERSION_MISMATCH, f"{why}; send a higher one, or a full list")
     _check_tags(request.local_authorization_list, informed=kind is UpdateType.FULL)
 
 
@@ -143,8 +140,8 @@ def _check_tags(sent: Sequence[AuthorizationData], *, informed: bool) -> None:
         if not name:
             raise NotTaken(UpdateStatus.FAILED, "an idTag of the update is empty")
         if name in seen:
-            raise NotTaken(UpdateStatus.FAILED, f"the update names idTag {entry.id_tag} twice")
+            raise NotTaken(UpdateStatus.FAILED, f"idTag {entry.id_tag} stands in it twice")
         if informed and entry.id_tag_info is None:
-            why = f"a full list must say something of idTag {entry.id_tag}, got no idTagInfo"
+            why = f"idTag {entry.id_tag} is without idTagInfo, which a full list must have"
             raise NotTaken(UpdateStatus.FAILED, why)
         seen.add(name)

@@ -82,6 +82,16 @@ async def test_a_listed_tag_that_is_not_valid_is_asked_for(world):
     assert asked(world) == ["BAD", "OLD"]
 
 
+async def test_the_operator_reads_why_a_list_was_not_taken(world):
+    await begun(world, A=ACCEPTED)
+    answer = await world.ordered(full_list(0, B=ACCEPTED), 5)
+    infos = world.central.infos()
+    await world.stop()
+
+    assert answer.status is e.UpdateStatus.FAILED
+    assert infos == ["local list: listVersion is 0, expected 1 or more"]
+
+
 async def test_a_list_that_is_switched_off_does_not_count(world):
     await begun(world, A=ACCEPTED)
     await configure(world, "LocalAuthListEnabled", "false")

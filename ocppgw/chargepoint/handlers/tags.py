@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ocppgw.chargepoint.calls import BoxContext
 from ocppgw.chargepoint.context import AnyChargePointHandler, ChargePointCall
+from ocppgw.chargepoint.local_list import NotTaken
 from ocppgw.ocpp import model as m
+from ocppgw.ocpp.enums import UpdateStatus
 
 
 def handlers(box: BoxContext) -> dict[type[m.Request], AnyChargePointHandler]:
@@ -20,7 +22,12 @@ def handlers(box: BoxContext) -> dict[type[m.Request], AnyChargePointHandler]:
         return m.GetLocalListVersionResponse(list_version=tags.local_list.version)
 
     async def send_list(request: m.SendLocalListRequest, call: ChargePointCall) -> m.Response:
-        return m.SendLocalListResponse(status=await tags.local_list.update(request))
+        try:
+            await tags.local_list.update(request)
+        except NotTaken as why:
+            box.operations.explain(0, "local list", str(why))
+            return m.SendLocalListResponse(status=why.status)
+        return m.SendLocalListResponse(status=UpdateStatus.ACCEPTED)
 
     return {
         m.ClearCacheRequest: clear_cache,
