@@ -9,7 +9,7 @@ import click
 
 from ocppgw.cli.check import FILE
 
-DAMAGED = 3  # exit code
+UNREAD, DAMAGED = 1, 3  # exit codes
 
 
 @click.command("check-store")
@@ -23,19 +23,29 @@ def check_store(files: tuple[Path, ...], config: Path | None, repair: bool, comp
     The exit code is 0 when all are whole, 3 when one is damaged, 1 when one cannot be read.
     """
     from ocppgw.cli.stores import paths_of, sentences
+
+    with sentences():
+        paths = paths_of(files, config)
+    codes = [_looked_through(path, repair=repair, compact=compact) for path in paths]
+    sys.exit(UNREAD if UNREAD in codes else max(codes, default=0))
+
+
+def _looked_through(path: Path, *, repair: bool, compact: bool) -> int:
+    """Tells what is in a store; the exit code that is for it."""
+    from ocppgw.storage import StorageError
     from ocppgw.storage.inspect import inspect
 
-    whole = True
-    with sentences():
-        for path in paths_of(files, config):
-            report = inspect(path, repair=repair, compact=compact)
-            click.echo(
-                f"{path}: schema {report.schema}, {report.size / 1e6:.1f} MB,"
-                f" {report.free / 1e6:.1f} MB of it free"
-            )
-            for name, count in report.counts.items():
-                click.echo(f"  {name}: {count}")
-            for problem in report.problems:
-                click.echo(f"  DAMAGED: {problem}")
-            whole = whole and not report.problems
-    sys.exit(0 if whole else DAMAGED)
+    try:
+        report = inspect(path, repair=repair, compact=compact)
+    except StorageError as error:
+        click.echo(str(error), err=True)
+        return UNREAD
+    click.echo(
+        f"{path}: schema {report.schema}, {report.size / 1e6:.1f} MB,"
+        f" {report.free / 1e6:.1f} MB of it free"
+    )
+    for name, count in report.counts.items():
+        click.echo(f"  {name}: {count}")
+    for problem in report.problems:
+        click.echo(f"  DAMAGED: {problem}")
+    return DAMAGED if report.problems else 0

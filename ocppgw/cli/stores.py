@@ -41,6 +41,11 @@ class Gateway:
 
     def backup(self, target: Path) -> Manifest:
         reply = self._client.call("POST", "/api/backup", {"target": str(target)})
+        if not target.exists():
+            raise UserError(
+                f"{target}: the gateway has written it, but in a file system of its own"
+                " (PrivateTmp= of its unit, a container); name a target that both can see"
+            )
         return msgspec.convert(reply, Manifest)
 
     def restore(self, archive: Path, names: Sequence[str]) -> None:
@@ -132,4 +137,7 @@ def paths_of(files: Sequence[Path], config: Path | None) -> list[Path]:
     from ocppgw.config import file_stores, load
 
     stores = file_stores(load(config)[0])
-    return [*files, *(store.path for store in stores if is_there(store.path))]
+    paths = [*files, *(store.path for store in stores if is_there(store.path))]
+    if not paths:
+        raise UserError(f"{config}: none of its stores has been made yet")
+    return paths

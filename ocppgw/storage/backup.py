@@ -30,7 +30,7 @@ from ocppgw.storage import replacing
 from ocppgw.storage.base import StorageError
 from ocppgw.storage.copying import checked, copy, opened
 from ocppgw.storage.failures import in_sentences
-from ocppgw.storage.sqlite import FileLock, create_folders, flush
+from ocppgw.storage.sqlite import FileLock, create, create_folders, flush
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -121,7 +121,7 @@ def put_back(archive: Path, name: str, path: Path) -> Path | None:
             replacing.finish(path)  # what another restore has left
             new = replacing.making(path)
             try:
-                fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                fd = create(new, path)
                 with os.fdopen(fd, "wb") as file:
                     _compared(_member(tar, archive, copied), archive, copied, file)
                 with in_sentences(archive):
@@ -158,19 +158,27 @@ def _workshop(target: Path) -> Iterator[Path]:
     folder.mkdir(mode=0o700, exist_ok=True)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise StorageError(
-            f"{target}: another backup is being written to this folder; wait for its end"
-        ) from None
-    try:
-        for left in folder.iterdir():
-            left.unlink()
-        yield folder
+        if not _locked(fd, folder):
+            raise StorageError(
+                f"{target}: another backup is being written to this folder; wait for its end"
+            )
+        try:
+            for left in folder.iterdir():
+                left.unlink()
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
         os.close(fd)
+
+
+def _locked(fd: int, folder: Path) -> bool:
+    """Whether the folder is ours now, and not one that another backup has just removed."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(fd), folder.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _archive(stores: Sequence[StoreFile], file: IO[bytes], folder: Path, now: datetime) -> Manifest:

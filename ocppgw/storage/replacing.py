@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ocppgw.storage.copying import opened
+from ocppgw.storage.failures import in_sentences
 from ocppgw.storage.sqlite import flush
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,12 @@ def making(path: Path) -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is a store at that path, or will be once a restore is finished."""
-    return path.exists() or _ready(path).exists()
+    """Whether there is a store at that path, or will be once a restore is finished.
+
+    Raises StorageError if that cannot be told.
+    """
+    with in_sentences(path):
+        return path.exists() or _ready(path).exists()
 
 
 def replace(path: Path) -> Path | None:

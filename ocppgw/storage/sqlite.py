@@ -41,7 +41,7 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         """Takes the lock, or raises StorageError with the process that has it."""
-        self._fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._fd = _open_or_create(Path(f"{path}.lock"), path)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -126,8 +126,29 @@ def create_folders(path: Path) -> None:
 def create_private(path: Path) -> None:
     """Makes the file if need be, for its owner alone, and its folders likewise."""
     create_folders(path)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    os.close(_open_or_create(path, path))
     flush(path.parent)  # or a power cut may take the file's name away
+
+
+def create(path: Path, store: Path) -> int:
+    """Makes a file beside a store, for its owner alone, and opens it; FileExistsError.
+
+    Made by root it belongs to whom the store belongs to, or the folder if there is none:
+    who restores by sudo must not leave what the gateway's own user cannot open.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    if os.geteuid() == 0:
+        owner = (store if store.exists() else path.parent).stat()
+        with contextlib.suppress(OSError):  # where there are no owners, as on a memory stick
+            os.fchown(fd, owner.st_uid, owner.st_gid)
+    return fd
+
+
+def _open_or_create(path: Path, store: Path) -> int:
+    try:
+        return create(path, store)
+    except FileExistsError:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def flush(path: Path) -> None:

@@ -16,8 +16,11 @@ from typing import Any
 
 import pytest
 
+from ocppgw.cli.stores import keeper
+from ocppgw.errors import UserError
 from ocppgw.storage import backup
 from ocppgw.testing.processes import free_port
+from ocppgw.web.client import ControlClient
 
 CONFIG = ("--config", "gateway.yaml")
 RUNS = "BOX-1 → central     boots as"
@@ -136,6 +139,7 @@ def test_a_gateway_without_a_control_socket_is_respected(
         (("restore", "gateway.yaml", *CONFIG), "this is no whole backup of ocppgw"),
         (("check-store",), "which store? Name its FILE"),
         (("check-store", "gateway.yaml"), "not a SQLite database"),
+        (("check-store", *CONFIG), "gateway.yaml: none of its stores has been made yet"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(
@@ -145,6 +149,25 @@ def test_what_cannot_be_is_one_sentence(
     assert done.returncode == 1
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [("backup", "a.tar"), ("check-store",)])
+def test_a_store_that_cannot_be_looked_for_is_one_sentence(
+    ocppgw: Any, file: Path, command: tuple[str, ...]
+) -> None:
+    file.write_text(file.read_text().replace("box.db", "x" * 300))
+    done = ocppgw(*command, *CONFIG)
+    assert done.returncode == 1
+    assert done.stderr.endswith("xxx: File name too long; check the path and its rights\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_backup_that_only_the_gateway_sees_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ControlClient, "call", lambda *_: {})
+    with pytest.raises(UserError, match=r"a file system of its own \(PrivateTmp="):
+        keeper(None, tmp_path / "control.sock").backup(tmp_path / "a.tar")
 
 
 def test_a_store_that_this_gateway_does_not_have(
@@ -175,6 +198,8 @@ def test_a_look_through_the_stores(
         db.execute("""UPDATE "doc:box_configuration" SET doc = '{'""")
         db.commit()
     damaged = ocppgw("check-store", "box.db")
+    (tmp_path / "central.db").write_text("no database")
+    both = ocppgw("check-store", *CONFIG)
 
     assert (whole.returncode, whole.stderr) == (0, "")
     assert "central.db: schema 1, 0." in whole.stdout
@@ -183,6 +208,9 @@ def test_a_look_through_the_stores(
     assert damaged.stdout.endswith(
         "  DAMAGED: box_configuration: documents that cannot be read: 1\n"
     )
+    assert both.returncode == 1
+    assert "central.db: the file is not a SQLite database" in both.stderr
+    assert "box.db: schema 1" in both.stdout  # one that cannot be read hides no other
 
 
 def test_killed_during_backup_and_restore(

@@ -207,7 +207,56 @@ async def test_one_backup_at_a_time_and_leavings_are_removed(tmp_path: Path) -> 
     assert not (tmp_path / backup.WORKSHOP).exists()
 
 
+def test_a_folder_that_another_backup_has_just_removed_is_not_taken_for_its_lock(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop, real = tmp_path / backup.WORKSHOP, fcntl.flock
+
+    def flock(fd: int, operation: int) -> None:
+        workshop.rmdir()  # the other one ends between our mkdir and our lock,
+        workshop.mkdir()  # and a third begins
+        (workshop / "0.db").write_bytes(b"of the third")
+        real(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    store = StoreFile("x", tmp_path / "from" / "x.db")
+    with pytest.raises(StorageError, match="another backup is being written"):
+        backup.write([store], tmp_path / "b.tar", NOW)
+    assert (workshop / "0.db").read_bytes() == b"of the third"
+
+
 # Put back
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_what_root_restores_belongs_to_whom_the_store_does(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    path = tmp_path / "to" / "y.db"
+    path.parent.mkdir()
+    if there:
+        await made(path, "B")
+        (tmp_path / "to" / "y.db.lock").unlink()
+    else:
+        path.with_name("y.db.lock").touch()
+    given: list[tuple[str, int, int]] = []
+    stat, theirs = Path.stat, (path if there else path.parent).stat().st_ino
+
+    def fchown(fd: int, user: int, group: int) -> None:
+        given.append((Path(f"/proc/self/fd/{fd}").readlink().name, user, group))
+
+    def owned(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        found = list(stat(path, follow_symlinks=follow_symlinks))
+        found[4:6] = (77, 78) if found[1] == theirs else (5, 6)
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", fchown)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", owned)
+        backup.put_back(archive, "central", path)
+    assert given == [("y.db.lock", 77, 78)] * there + [("y.db.restoring", 77, 78)]
+    assert await tags(path) == ["A"]
 
 
 async def test_the_old_store_is_kept_beside_the_new(archive: Path, tmp_path: Path) -> None:
