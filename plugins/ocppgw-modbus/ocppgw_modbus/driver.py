@@ -8,13 +8,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ocppgw.clock import Clock
 from ocppgw.plc import (
+    AnswerStart,
+    AnswerStop,
+    AnswerTag,
     Command,
     Configure,
     Driver,
     DriverContext,
     PlcError,
+    PlcOffline,
+    PlcRefused,
     PlcUnsupported,
     SetAvailability,
     Station,
@@ -34,9 +38,11 @@ from ocppgw_modbus.spec import CommandKind
 class ModbusDriver(Driver):
     """A station that is one or more Modbus devices."""
 
-    def __init__(self, parts: Sequence[Part], clock: Clock) -> None:
+    def __init__(self, parts: Sequence[Part], connectors: int) -> None:
         self._parts = parts
-        self._clock = clock
+        self._connectors = connectors
+        # By connector, whose answer to which tag is not with every device yet, and with whom.
+        self._taken: dict[int, tuple[str, set[Part]]] = {}
 
     async def run(self, station: Station) -> None:
         whole = Whole(self._parts, station)
@@ -45,36 +51,47 @@ class ModbusDriver(Driver):
                 group.create_task(part.device.run(PartStation(part, whole, station)))
 
     async def execute(self, command: Command, deadline: float) -> None:
-        ends = self._clock.monotonic() + deadline
-        failures: list[PlcError] = []
-        for part, number in self._doers(command):
-            if hasattr(command, "connector_id"):
-                command = msgspec.structs.replace(command, connector_id=number)
-            try:
-                await part.device.execute(command, ends - self._clock.monotonic())
-            except PlcError as error:
-                failures.append(error)  # a device that cannot does not stand before the next
-        for failure in failures:
-            raise failure
+        doers = self._doers(command)
+        if isinstance(command, AnswerTag):
+            await self._answer_tag(command, doers, deadline)
+        else:
+            for failure in (await _have_done(command, doers, deadline, set())).values():
+                raise failure
+
+    async def _answer_tag(
+        self, command: AnswerTag, doers: Sequence[tuple[Part, int]], deadline: float
+    ) -> None:
+        """Each device is told until it has taken it, and then no more: without a sequence
+        number it would take the same answer for another one."""
+        event_id, taken = self._taken.get(command.connector_id, ("", set()))
+        if event_id != command.event_id:
+            taken = set()
+        self._taken[command.connector_id] = command.event_id, taken
+        left = [doer for doer in doers if doer[0] not in taken]
+        failures = await _have_done(command, left, deadline, taken)
+        # One that the station goes on without is not waited for, if there are others.
+        away = [p for p, why in failures.items() if not p.required and isinstance(why, PlcOffline)]
+        due = [why for part, why in failures.items() if part not in away]
+        if not due and not taken:
+            due = list(failures.values())
+        # A refusal comes last, since it ends the repeating.
+        for why in sorted(due, key=lambda why: isinstance(why, PlcRefused)):
+            raise why
+        del self._taken[command.connector_id]
 
     def supports(self, command: type[Command]) -> bool:
         return any(part.device.supports(command) for part in self._parts)
 
     def _doers(self, command: Command) -> list[tuple[Part, int]]:
-        """The device that does the command, and the number its map has for the connector.
+        """The devices that do the command, and the number each map has for the connector.
 
-        The time and configuration keys are for everybody who wants them; the whole
+        What is for everybody goes to all who want it (:data:`EVERYBODYS`). The whole
         station's availability is, where no device has it as such, that of the connectors
-        of each.
+        of each; the tag of a station with one connector is that connector's.
         """
         connector = connector_of(command)
         for kind in kinds_of(command):
-            found = [
-                (part, number)
-                for part in self._parts
-                for number in part.numbering.inward(connector)
-                if part.device.does(kind, number)
-            ]
+            found = [one for part in self._parts if (one := self._doer(part, kind, connector))]
             if isinstance(command, Configure):
                 found = [one for one in found if _has_key(*one, command.key)] or found[:1]
             if found:
@@ -90,6 +107,43 @@ class ModbusDriver(Driver):
             if len(self._parts) == 1
             else f"none of the maps {maps} has a way to do {type(command).__name__}{where}"
         )
+
+    def _doer(self, part: Part, kind: CommandKind, connector: int) -> tuple[Part, int] | None:
+        """The device, if it does that, with its own number of the connector."""
+        numbers = part.numbering.inward(connector)
+        if kind is CommandKind.ANSWER_TAG and self._connectors == 1:
+            numbers += part.numbering.inward(1 - connector)
+        return next(((part, n) for n in numbers if part.device.does(kind, n)), None)
+
+
+async def _have_done(
+    command: Command, doers: Sequence[tuple[Part, int]], deadline: float, done: set[Part]
+) -> dict[Part, PlcError]:
+    """Has all of them do it, none waiting for another; gives the failures, and adds who
+    did it to ``done``."""
+    failures: dict[Part, PlcError] = {}
+
+    async def do(part: Part, number: int) -> None:
+        try:
+            await part.device.execute(_for_device(command, part, number), deadline)
+            done.add(part)
+        except PlcError as error:
+            failures[part] = error
+
+    async with asyncio.TaskGroup() as group:
+        for doer in doers:
+            group.create_task(do(*doer))
+    return failures
+
+
+def _for_device(command: Command, part: Part, number: int) -> Command:
+    """The command in a device's own words: its number of the connector, its own events."""
+    if isinstance(command, (AnswerTag, AnswerStart, AnswerStop)):
+        own = part.event_of(command.event_id)
+        return msgspec.structs.replace(command, connector_id=number, event_id=own)
+    if hasattr(command, "connector_id"):
+        return msgspec.structs.replace(command, connector_id=number)
+    return command
 
 
 def _has_key(part: Part, number: int, key: str) -> bool:
@@ -107,7 +161,7 @@ def open_driver(options: ModbusOptions, context: DriverContext) -> ModbusDriver:
     energies = Energies(context.clock)
     parts = [_part(name, one, energies, context) for name, one in options.parts().items()]
     check_parts(parts, context)
-    return ModbusDriver(parts, context.clock)
+    return ModbusDriver(parts, context.connectors)
 
 
 def _part(name: str, options: DeviceOptions, energies: Energies, context: DriverContext) -> Part:

@@ -12,8 +12,10 @@ from msgspec import Meta
 from ocppgw_modbus.framing import Framing
 from ocppgw_modbus.wires import BAUD_RATE, Parity, SerialWire, TcpWire, Wire
 
+MODBUS_PORT = 502
 Port = Annotated[int, Meta(ge=1, le=65535, description="TCP port of the device.")]
 Name = Annotated[str, Meta(min_length=1)]
+DeviceName = Annotated[str, Meta(pattern="^[^/:]+$")]
 
 
 class SerialOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,7 +76,7 @@ class LineOptions(SerialOptions, frozen=True, kw_only=True, forbid_unknown_field
     """How a device is reached: by TCP, or over a serial port."""
 
     host: Annotated[Name | None, Meta(description="Host name or address of the device.")] = None
-    port: Port = 502
+    port: Port = MODBUS_PORT
     timeout: Annotated[
         float,
         Meta(
@@ -100,6 +102,8 @@ class LineOptions(SerialOptions, frozen=True, kw_only=True, forbid_unknown_field
             yield "expected either `host` or `serial`, got both"
         if self.host is None and self.serial is None:
             yield "the device has no line: say `host` (TCP) or `serial` (a port)"
+        if self.serial is not None and self.port != MODBUS_PORT:
+            yield "`port` belongs to a `host`, a serial port has none"
         yield from self.serial_faults()
 
     def wire(self) -> Wire:
@@ -144,8 +148,11 @@ class ModbusOptions(LineOptions, frozen=True, kw_only=True, forbid_unknown_field
     map: Annotated[Path | None, Meta(description="Register map, from this file's folder.")] = None
     unit_id: UnitId = None
     devices: Annotated[
-        dict[Name, DeviceOptions],
-        Meta(description="Devices of the station by a name of your choice, if it is several."),
+        dict[DeviceName, DeviceOptions],
+        Meta(
+            description="Devices of the station by a name of your choice (without `/` and `:`),"
+            " if it is several."
+        ),
     ] = {}
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from ocppgw_modbus.parts import Part
 from ocppgw_modbus.spec import CommandKind, EventField, EventKind
 
 # Commands that every device gets that has them.
-EVERYBODYS = frozenset({CommandKind.TIME, CommandKind.CONFIGURE})
+EVERYBODYS = frozenset({CommandKind.TIME, CommandKind.CONFIGURE, CommandKind.ANSWER_TAG})
 
 
 def check_map(name: str, bound: BoundMap, options: DeviceOptions, context: DriverContext) -> None:

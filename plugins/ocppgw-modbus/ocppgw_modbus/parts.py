@@ -65,6 +65,16 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Its name and map, for people."""
         return f"{self.name} ({self.bound.name})" if self.name else self.bound.name
 
+    @property
+    def prefix(self) -> str:
+        """What its notes and the ids of its events begin with."""
+        return f"{self.name}/" if self.name else ""
+
+    def event_of(self, event_id: str) -> str:
+        """The device's own id of an event of the station; empty: it is of another device."""
+        own = event_id.startswith(self.prefix)
+        return event_id.removeprefix(self.prefix) if own else ""
+
     def __hash__(self) -> int:
         return id(self)
 
@@ -180,13 +190,13 @@ class Whole:
 
 
 class PartStation:
-    """The :class:`Station` that one device sees: its own numbers, its own notes."""
+    """The :class:`Station` that one device sees: its own numbers, events and notes."""
 
     def __init__(self, part: Part, whole: Whole, station: Station) -> None:
         self._part = part
         self._whole = whole
         self._station = station
-        self._prefix = f"{part.name}/" if part.name else ""
+        self._prefix = part.prefix
 
     def saw(self, observation: Observation) -> None:
         if isinstance(observation, (ConnectorStatus, Reading)):
@@ -197,8 +207,9 @@ class PartStation:
     async def take(self, event: Event, *, remember: Mapping[str, str] | None = None) -> None:
         number = self._part.numbering.outward(event.connector_id)
         notes = {self._prefix + key: text for key, text in (remember or {}).items()}
+        event_id = self._prefix + event.event_id
         await self._station.take(
-            msgspec.structs.replace(event, connector_id=number), remember=notes
+            msgspec.structs.replace(event, connector_id=number, event_id=event_id), remember=notes
         )
 
     async def remember(self, notes: Mapping[str, str | None]) -> None:

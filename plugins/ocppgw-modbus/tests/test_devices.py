@@ -24,6 +24,7 @@ from ocppgw.plc import (
     Offline,
     Online,
     PlcOffline,
+    PlcRefused,
     PlcUnsupported,
     Reading,
     SetAvailability,
@@ -40,6 +41,7 @@ from ocppgw_modbus.options import DeviceOptions, ModbusOptions
 from ocppgw_modbus.parts import Numbering
 from ocppgw_modbus.simulate import Simulation
 from ocppgw_modbus.simulate.ptys import PtyBus
+from ocppgw_modbus.spec import CommandKind
 from ocppgw_modbus.wires import Parity, SerialWire
 
 CONTROLLER = """\
@@ -125,7 +127,51 @@ connectors:
     answer_tag: {fields: {accepted: light}}
 """
 
-MAPS = {"controller": CONTROLLER, "meter": METER, "reader": READER}
+GATE = """\
+device: gate
+connectors:
+  count: 1
+  registers: {open: {addr: 0, type: u16, write: 6}}
+  commands: {unlock: {set: {open: 1}}}
+"""
+
+# A controller that is told of the tags that a reader beside it has read.
+LISTENER = """\
+device: listener
+unit_id: 2
+defaults: {write: 16}
+polls: {normal: 0.05}
+connectors:
+  count: 1
+  registers:
+    state: {addr: 0, type: u16}
+    asked: {addr: 1, type: u16}
+    answer: {addr: 2, type: u16}
+    accepted: {addr: 3, type: u16}
+    tag: {addr: 4, type: ascii, count: 10}
+    number: {addr: 14, type: u16}
+  status: {register: state, values: {0: Available}}
+  commands:
+    answer_tag:
+      request: asked
+      answer: answer
+      fields: {accepted: accepted, id_tag: tag, sequence: number}
+"""
+
+NUMBERED = READER.replace(
+    "  events:\n    tag: {",
+    "    number: {addr: 30, type: u16}\n    told: {addr: 31, type: u16}\n"
+    "  events:\n    tag: {sequence: number, ",
+).replace("{accepted: light}", "{accepted: light, sequence: told}")
+
+MAPS = {
+    "controller": CONTROLLER,
+    "meter": METER,
+    "reader": READER,
+    "gate": GATE,
+    "listener": LISTENER,
+    "numbered": NUMBERED,
+}
 
 
 @pytest.fixture
@@ -387,6 +433,108 @@ async def test_a_restarted_gateway_knows_the_events_of_each_device(maps: Path) -
     assert not again.handed_over
 
 
+# Who is told of a tag
+
+
+class Tagged:
+    """A reader, and a controller that wants to know what became of the tag."""
+
+    def __init__(self, maps: Path, **reader: Any) -> None:
+        self.maps = maps
+        self.listener = Simulation(maps / "listener.yaml", speed=10)
+        self.reader = Still(maps / "numbered.yaml")
+        self.station = RecordingStation()
+        self._keys = reader
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[ModbusDriver]:
+        await self.listener.start()
+        await self.reader.start()
+        here: dict[str, Any] = {"host": "127.0.0.1", **QUICK}
+        options = ModbusOptions(
+            devices={
+                "controller": DeviceOptions(
+                    port=self.listener.port, map=Path("listener.yaml"), **here
+                ),
+                "reader": DeviceOptions(
+                    port=self.reader.port, map=Path("numbered.yaml"), **here, **self._keys
+                ),
+            }
+        )
+        try:
+            async with working(options, context(self.maps), self.station) as driver:
+                await self.station.until(lambda: self.station.seen(ConnectorStatus))
+                yield driver
+        finally:
+            await self.listener.stop()
+            await self.reader.stop()
+
+    async def tag(self, number: int = 5) -> AnswerTag:
+        """A tag is read; gives what will be its answer."""
+        known = len(self.station.events)
+        self.reader.put("tag_id", "04A1", 1)
+        self.reader.put("number", number, 1)
+        self.reader.put("tag", 1, 1)
+        await self.station.until(lambda: len(self.station.events) > known)
+        tag = self.station.events[-1]
+        return AnswerTag(
+            event_id=tag.event_id, connector_id=tag.connector_id, id_tag="04A1", accepted=True
+        )
+
+    def asked(self) -> int:
+        """How often the controller was told."""
+        return sum(one.event == "asked" for one in self.listener.log)
+
+
+@pytest.mark.parametrize("connector", [0, 1])
+async def test_every_device_that_wants_to_knows_what_became_of_a_tag(
+    maps: Path, connector: int
+) -> None:
+    """With its number for the one who read it, and without one for the others."""
+    plant = Tagged(maps, connector=connector)
+    async with plant.running() as driver:
+        answer = await plant.tag()
+        assert (answer.connector_id, answer.event_id.split(":")[0]) == (connector, "reader/1.tag")
+        await driver.execute(answer, 5)
+        told = plant.listener.find("asked", about="answer_tag")
+    assert told is not None
+    assert told.details == {"accepted": 1, "id_tag": "04A1", "sequence": 0}
+    assert (plant.reader.value("light", 1), plant.reader.value("told", 1)) == (1, 5)
+
+
+async def test_who_has_taken_an_answer_is_not_told_again(maps: Path) -> None:
+    plant = Tagged(maps)
+    async with plant.running() as driver:
+        answer = await plant.tag()
+        plant.listener.behaviour.refuse.add(CommandKind.ANSWER_TAG)
+        with pytest.raises(PlcRefused):
+            await driver.execute(answer, 5)
+        assert plant.reader.value("light", 1) == 1
+        plant.reader.put("light", 0, 1)
+        plant.listener.behaviour.refuse.clear()
+        await driver.execute(answer, 5)
+        assert plant.reader.value("light", 1) == 0
+        # What is done is forgotten: if it comes once more, everybody is told.
+        await driver.execute(answer, 5)
+        assert plant.reader.value("light", 1) == 1
+        assert plant.asked() == 3
+
+
+async def test_a_reader_that_is_gone_does_not_keep_the_answer_from_the_controller(
+    maps: Path,
+) -> None:
+    plant = Tagged(maps, required=False)
+    async with plant.running() as driver:
+        answer = await plant.tag()
+        await plant.reader.stop()
+        await plant.station.until(lambda: driver._parts[1].device._bus is None)
+        await driver.execute(answer, 5)
+        assert plant.asked() == 1
+        plant.listener.behaviour.refuse.add(CommandKind.ANSWER_TAG)
+        with pytest.raises(PlcRefused):
+            await driver.execute(answer, 5)
+
+
 # Lines that are shared
 
 
@@ -539,8 +687,8 @@ def devices(maps: Path, **lines: dict[str, Any]) -> ModbusOptions:
             r"both have Energy.Active.Import.Register of connector 1",
         ),
         (
-            {"reader1": {}, "reader2": {}},
-            r"both have the command answer_tag of connector 1",
+            {"gate1": {}, "gate2": {}},
+            r"both have the command unlock of connector 1",
         ),
         ({"controller1": {}}, r"the start in controller1 .* has no field `meter`, and no device"),
         (
