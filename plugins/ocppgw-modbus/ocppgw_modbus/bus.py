@@ -18,9 +18,9 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from ocppgw_modbus.bound import Point
-from ocppgw_modbus.client import ILLEGAL_ADDRESS, DeviceSaysNo, Lost, NoAnswer
 from ocppgw_modbus.coalesce import Block, plan, split
 from ocppgw_modbus.codec import encode
+from ocppgw_modbus.failures import ILLEGAL_ADDRESS, DeviceSaysNo, Lost, NoAnswer
 from ocppgw_modbus.spec import LimitsSpec, Read, Write
 
 log = logging.getLogger(__name__)
@@ -87,9 +87,9 @@ class Line(Protocol):
 class Bus:
     """Reads and writes points of one device, by urgency, as long as the device answers.
 
-    Everything raises ``client.Lost`` and ``client.DeviceSaysNo``; writes also
+    Everything raises ``Lost`` and ``DeviceSaysNo``; writes also
     ``codec.Unfit``, before anything is sent. What the device left unanswered is
-    ``client.NoAnswer`` for polls and life bits, which come again anyway, until it has been
+    ``NoAnswer`` for polls and life bits, which come again anyway, until it has been
     silent for ``PATIENCE`` requests; elsewhere it is ``Lost`` at once, and for everything
     that follows: what a request did that nobody answered is only clear after a new start.
     """

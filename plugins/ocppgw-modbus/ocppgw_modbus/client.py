@@ -20,8 +20,10 @@ from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.framer import FramerType
 from pymodbus.pdu import ModbusPDU
 
+from ocppgw_modbus.failures import DeviceSaysNo, Lost, NoAnswer
 from ocppgw_modbus.framing import (
     LONGEST_ANSWER,
+    Echo,
     Expected,
     Framing,
     Garbled,
@@ -31,47 +33,12 @@ from ocppgw_modbus.framing import (
 from ocppgw_modbus.spec import Read, Write
 from ocppgw_modbus.wires import SerialWire, Wire
 
+log = logging.getLogger(__name__)
+
 # What it reports about connections is said by the driver, in its own words.
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 
-EXCEPTIONS = {
-    1: "illegal function",
-    2: "illegal data address",
-    3: "illegal data value",
-    4: "device failure",
-    5: "acknowledge",
-    6: "device busy",
-    7: "negative acknowledge",
-    8: "memory parity error",
-    10: "gateway path unavailable",
-    11: "gateway target did not answer",
-}
-ILLEGAL_ADDRESS = 2
-
 _READ_BITS = frozenset({Read.COILS, Read.DISCRETE})
-
-
-class Lost(Exception):
-    """The connection is gone (and closed); the message is the reason."""
-
-
-class NoAnswer(Exception):
-    """The device did not answer, or not so that it can be understood; the line stands.
-
-    ``garbled``: something came, but no answer.
-    """
-
-    def __init__(self, text: str, *, garbled: bool = False) -> None:
-        super().__init__(text)
-        self.garbled = garbled
-
-
-class DeviceSaysNo(Exception):
-    """The device answered with a Modbus exception."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"exception {code} ({EXCEPTIONS.get(code, 'unknown')})")
-        self.code = code
 
 
 @asynccontextmanager
@@ -91,13 +58,20 @@ class Client:
 
     ``patient``: a request without an answer raises :class:`NoAnswer` and the connection
     stands, since others depend on it, or reconnecting would change nothing. Without it,
-    the connection is closed.
+    the connection is closed. ``echo`` is what connections before have learnt of the line.
     """
 
     def __init__(
-        self, wire: Wire, *, timeout: float, connect_timeout: float, patient: bool = False
+        self,
+        wire: Wire,
+        *,
+        timeout: float,
+        connect_timeout: float,
+        patient: bool = False,
+        echo: Echo | None = None,
     ) -> None:
         self._wire = wire
+        self._echo = echo or Echo()
         self._timeout = timeout
         self._connect_timeout = connect_timeout
         self.patient = patient
@@ -256,6 +230,7 @@ class Client:
             await asyncio.sleep(max(0.0, self._last_byte + wire.silence - loop.time()))
 
     def _unanswered(self, text: str) -> NoAnswer | Lost:
+        self._echo.unanswered()
         if self._garbage:
             text = "what it answers is garbled (noise on the line, or two devices at once?)"
         if self.patient:
@@ -266,14 +241,13 @@ class Client:
     def _packet(self, sending: bool, data: bytes) -> bytes:
         """Looks at what comes before pymodbus does: it sees the answer or nothing."""
         if sending:
+            self._echo.sent(data)
             return data
         self._last_byte = asyncio.get_running_loop().time()
         if self._expected is None:
             return b""
         if self._wire.framing is Framing.RTU:
-            frame = rtu_answer(data, self._expected)
-            self._garbage = frame is None
-            return frame or b""
+            return self._rtu_answer(data, self._expected)
         context = self._pymodbus.ctx
         asked = msgspec.structs.replace(self._expected, transaction=context.request_transaction_id)
         try:
@@ -281,6 +255,29 @@ class Client:
         except Garbled as garbled:
             self._fail(f"it answers nonsense: {garbled}")
             return b""
+
+    def _rtu_answer(self, data: bytes, expected: Expected) -> bytes:
+        """The answer in what came, or nothing; an echo is taken off."""
+        heard = self._echo.heard
+        rest = self._echo.cut(data)
+        if self._echo.heard and not heard:
+            self._hears_itself()
+        frame = rtu_answer(rest, expected)
+        if frame is not None:
+            self._echo.answered()
+        self._garbage = bool(rest) and frame is None
+        return frame or b""
+
+    def _hears_itself(self) -> None:
+        """The adapter was found to echo. Writes whose echo was taken for the answer may not
+        have arrived: everything is begun anew."""
+        text = "the adapter gives back what it sends (its local echo is on)"
+        if not self._echo.told:
+            log.warning("%s: %s; what it gives back is passed over", self._wire, text)
+        self._echo.told = True
+        if self._echo.fooled:
+            self._echo.fooled = False
+            self._fail(f"{text}; begun anew")
 
     def _connection(self, connected: bool) -> None:
         if not connected:

@@ -11,9 +11,9 @@ from ocppgw.clock import Clock
 from ocppgw.plc import PlcError, PlcOffline, PlcRefused, PlcTimeout
 from ocppgw_modbus.bound import BoundCommand, Point
 from ocppgw_modbus.bus import Bus, Urgency
-from ocppgw_modbus.client import DeviceSaysNo, Lost
 from ocppgw_modbus.codec import Nonsense, Unfit, decode, encode
 from ocppgw_modbus.commandshake import ENDS, Answer, Do, Exchange, Phase
+from ocppgw_modbus.failures import DeviceSaysNo, Lost
 from ocppgw_modbus.spec import CommandKind
 
 log = logging.getLogger(__name__)

@@ -19,12 +19,12 @@ from ocppgw.plc import (
 )
 from ocppgw_modbus.bound import BoundCyclic, BoundMap, Point
 from ocppgw_modbus.bus import Bus, Line, Urgency
-from ocppgw_modbus.client import DeviceSaysNo, Lost, NoAnswer
 from ocppgw_modbus.codec import Nonsense, decode
 from ocppgw_modbus.commandfields import KINDS, connector_of, kinds_of, writes_of
 from ocppgw_modbus.commands import CommandRunner
 from ocppgw_modbus.energies import Energies
 from ocppgw_modbus.events import EventHandshake
+from ocppgw_modbus.failures import DeviceSaysNo, Lost, NoAnswer
 from ocppgw_modbus.poller import Poller
 from ocppgw_modbus.sense import Sense
 from ocppgw_modbus.spec import CommandKind

@@ -12,10 +12,10 @@ from ocppgw.plc import Event, StartWanted, Station, StopWanted, TagPresented
 from ocppgw.storage import StorageError
 from ocppgw_modbus.bound import BoundEvent, Point
 from ocppgw_modbus.bus import Bus, Urgency
-from ocppgw_modbus.client import DeviceSaysNo, Lost
 from ocppgw_modbus.codec import Value
 from ocppgw_modbus.energies import Energies
 from ocppgw_modbus.eventshake import Act, EventId, Seen, identify, next_act
+from ocppgw_modbus.failures import DeviceSaysNo, Lost
 from ocppgw_modbus.sense import Sense
 from ocppgw_modbus.spec import EventField, EventKind
 from ocppgw_modbus.watch import Words

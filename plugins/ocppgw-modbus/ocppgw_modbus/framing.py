@@ -13,6 +13,7 @@ import msgspec
 
 LONGEST_ANSWER = 4096  # bytes that are looked through for an RTU frame
 ERROR = 0x80  # this bit in the function says: exception
+ANSWERED_ALIKE = (5, 6, 22)  # functions whose answer is the request, word for word
 
 
 class Framing(Enum):
@@ -88,6 +89,52 @@ def _begins(data: bytes, expected: Expected) -> bool:
     if expected.address is not None:
         return data == expected.address.to_bytes(2, "big")
     return data[0] == expected.size - 2
+
+
+class Echo:
+    """What an adapter hears of itself: some on RS-485 give back what they send.
+
+    It must be taken off what comes, for a device answers a write of one register with the
+    very words of the request: the echo would be taken for its answer. Every other request
+    shows whether there is an echo.
+    """
+
+    def __init__(self) -> None:
+        self.heard = False
+        self.fooled = False  # perhaps: a write was answered in its own words, before we knew
+        self.told = False  # people know of it
+        self._sent = b""
+        self._came = b""
+
+    def sent(self, frame: bytes) -> None:
+        """A request goes out."""
+        self._sent, self._came = frame, b""
+
+    def cut(self, data: bytes) -> bytes:
+        """What came since, less the echo."""
+        self._came = data
+        place = data.find(self._sent)
+        if place < 0:
+            return data
+        if not self.heard and self._answered_alike:
+            self.fooled = True
+            return data
+        self.heard = True
+        return data[place + len(self._sent) :]
+
+    def answered(self) -> None:
+        """An answer was among it: if no echo was, there is none any more."""
+        if self._sent not in self._came and not self._answered_alike:
+            self.heard = self.told = False
+
+    def unanswered(self) -> None:
+        """What was cut off a write may have been its answer: the next requests show it."""
+        if self._sent in self._came and self._answered_alike:
+            self.heard = False
+
+    @property
+    def _answered_alike(self) -> bool:
+        return self._sent[1] in ANSWERED_ALIKE
 
 
 def crc16(data: bytes) -> bytes:

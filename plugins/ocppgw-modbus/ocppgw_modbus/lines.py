@@ -19,8 +19,9 @@ import msgspec
 from ocppgw.clock import Clock
 from ocppgw.errors import UserError
 from ocppgw_modbus.bus import Turns, Urgency
-from ocppgw_modbus.client import Client, Lost, NoAnswer
-from ocppgw_modbus.framing import Framing
+from ocppgw_modbus.client import Client
+from ocppgw_modbus.failures import Lost, NoAnswer
+from ocppgw_modbus.framing import Echo, Framing
 from ocppgw_modbus.spec import Read, Write
 from ocppgw_modbus.wires import Wire
 
@@ -53,6 +54,7 @@ class SharedLine:
         self._connecting: asyncio.Task[Client] | None = None
         self._silent = 0
         self._rests: dict[int, float] = {}
+        self._echo = Echo()
 
     def tap(self, member: Member) -> Tap:
         """A device's access; not connected yet."""
@@ -94,6 +96,7 @@ class SharedLine:
             self.wire,
             timeout=member.timeout,
             connect_timeout=member.connect_timeout,
+            echo=self._echo,
         )
         await client.connect()
         self._client = client

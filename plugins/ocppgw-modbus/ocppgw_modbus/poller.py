@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from ocppgw.clock import Clock
 from ocppgw_modbus.bound import Point
 from ocppgw_modbus.bus import Bus, Urgency
-from ocppgw_modbus.client import ILLEGAL_ADDRESS, DeviceSaysNo, Lost, NoAnswer
 from ocppgw_modbus.coalesce import Block, plan, split
+from ocppgw_modbus.failures import ILLEGAL_ADDRESS, DeviceSaysNo, Lost, NoAnswer
 from ocppgw_modbus.spec import LimitsSpec
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import pytest
 
 from ocppgw_modbus.bound import BoundMap
 from ocppgw_modbus.bus import Turns, Urgency
-from ocppgw_modbus.client import DeviceSaysNo, Lost
+from ocppgw_modbus.failures import DeviceSaysNo, Lost
 from ocppgw_modbus.mapfile import load_map
 from ocppgw_modbus.simulate.registers import Registers, SimValue
 from ocppgw_modbus.spec import Read, Write

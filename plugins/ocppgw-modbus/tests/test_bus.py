@@ -9,7 +9,7 @@ import pytest
 
 from ocppgw_modbus.bound import BoundMap, Point
 from ocppgw_modbus.bus import Bus, Urgency
-from ocppgw_modbus.client import Lost, NoAnswer
+from ocppgw_modbus.failures import Lost, NoAnswer
 from ocppgw_modbus.spec import LimitsSpec
 
 SILENCE = NoAnswer("no answer within 1 s")

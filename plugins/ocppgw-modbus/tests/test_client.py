@@ -16,8 +16,9 @@ from ocppgw.errors import UserError
 from ocppgw.plc import ConnectorStatus, DriverContext, Offline, Online
 from ocppgw.testing.plc import RecordingStation, running
 from ocppgw_modbus.bus import Turns, Urgency
-from ocppgw_modbus.client import Client, DeviceSaysNo, Lost
+from ocppgw_modbus.client import Client
 from ocppgw_modbus.driver import open_driver
+from ocppgw_modbus.failures import DeviceSaysNo, Lost
 from ocppgw_modbus.options import ModbusOptions
 from ocppgw_modbus.simulate import Simulation
 from ocppgw_modbus.spec import Read, Write

@@ -33,9 +33,9 @@ from ocppgw.plc import (
 from ocppgw.testing.clock import FakeClock, settle
 from ocppgw.testing.plc import RecordingStation
 from ocppgw_modbus.bound import BoundMap
-from ocppgw_modbus.client import DeviceSaysNo, Lost
 from ocppgw_modbus.device import Backoff, Device
 from ocppgw_modbus.energies import Energies
+from ocppgw_modbus.failures import DeviceSaysNo, Lost
 from ocppgw_modbus.mapfile import parse_map
 
 

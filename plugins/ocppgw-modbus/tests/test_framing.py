@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocppgw_modbus.framing import Expected, Garbled, crc16, rtu_answer, tcp_answer
+from ocppgw_modbus.framing import Echo, Expected, Garbled, crc16, rtu_answer, tcp_answer
 
 ASKED = Expected(unit=1, function=3, size=6)
 # Two holding registers of unit 1, 0x1234 and 0x5678.
@@ -96,3 +96,51 @@ def test_a_late_answer_is_passed_over_where_others_share_the_connection() -> Non
 @given(st.integers(0, len(TCP_ANSWER) - 1))
 def test_a_tcp_frame_in_parts_is_waited_for(size: int) -> None:
     assert tcp_answer(TCP_ANSWER[:size], TCP_ASKED, skip_late=False) is None
+
+
+READ = sealed("01 03 0000 0002")
+WRITE_ONE = sealed("01 06 0001 0002")
+
+
+def test_an_echo_is_heard_and_cut_off() -> None:
+    echo = Echo()
+    echo.sent(READ)
+    assert echo.cut(READ[:5]) == READ[:5]  # not whole yet
+    assert not echo.heard
+    assert echo.cut(b"\xff" + READ + ANSWER) == ANSWER
+    assert echo.heard
+    # From now on a write's echo is not its answer, and the answer is.
+    echo.sent(WRITE_ONE)
+    assert echo.cut(WRITE_ONE) == b""
+    assert echo.cut(WRITE_ONE + WRITE_ONE) == WRITE_ONE
+
+
+def test_an_answer_in_the_words_of_the_request_is_no_echo() -> None:
+    echo = Echo()
+    echo.sent(WRITE_ONE)
+    assert echo.cut(WRITE_ONE) == WRITE_ONE
+    assert (echo.heard, echo.fooled) == (False, True)
+
+
+def test_an_echo_that_is_switched_off_is_forgotten() -> None:
+    echo = Echo()
+    echo.sent(READ)
+    assert echo.cut(READ + ANSWER) == ANSWER
+    echo.answered()
+    assert echo.heard
+    echo.sent(READ)
+    assert echo.cut(ANSWER) == ANSWER
+    echo.answered()
+    assert not echo.heard
+
+
+def test_a_write_that_only_its_echo_answered_leaves_it_open() -> None:
+    echo = Echo()
+    echo.sent(READ)
+    echo.cut(READ)
+    echo.sent(WRITE_ONE)
+    echo.unanswered()  # nothing came at all
+    assert echo.heard
+    assert echo.cut(WRITE_ONE) == b""
+    echo.unanswered()
+    assert not echo.heard

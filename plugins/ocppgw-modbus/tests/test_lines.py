@@ -11,7 +11,7 @@ import pytest
 
 from ocppgw.clock import SystemClock
 from ocppgw_modbus.bus import Urgency
-from ocppgw_modbus.client import Lost, NoAnswer
+from ocppgw_modbus.failures import Lost, NoAnswer
 from ocppgw_modbus.framing import Framing, crc16
 from ocppgw_modbus.lines import SILENT, Member, SharedLine
 from ocppgw_modbus.spec import Read

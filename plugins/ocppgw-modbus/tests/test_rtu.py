@@ -21,8 +21,9 @@ from ocppgw.clock import SystemClock
 from ocppgw.errors import UserError
 from ocppgw.plc import ConnectorStatus, DriverContext, Offline, Online, PlcTimeout, Reading, Unlock
 from ocppgw.testing.plc import RecordingStation, running
-from ocppgw_modbus.client import Client, DeviceSaysNo, Lost, NoAnswer
+from ocppgw_modbus.client import Client
 from ocppgw_modbus.driver import open_driver
+from ocppgw_modbus.failures import DeviceSaysNo, Lost, NoAnswer
 from ocppgw_modbus.framing import Framing, crc16
 from ocppgw_modbus.options import ModbusOptions, SerialOptions, SimulateOptions
 from ocppgw_modbus.simulate import Simulation
@@ -156,6 +157,43 @@ async def test_a_unit_that_is_not_there_says_nothing(tmp_path: Path) -> None:
             assert len(await client.read(1, Read.HOLDING, 0, 2, timeout=5)) == 2
         finally:
             client.close()
+
+
+async def test_an_adapter_that_hears_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A write of one register is answered in its own words: its echo is not the answer."""
+    path = tmp_path / "lock.yaml"
+    path.write_text(
+        "device: lock\nconnectors:\n  count: 1\n  registers:\n"
+        "    state: {addr: 0, type: u16}\n    open: {addr: 1, type: u16, write: 6}\n"
+        "    ask: {addr: 2, type: u16, write: 6}\n    said: {addr: 3, type: u16}\n"
+        "  status: {register: state, values: {0: Available}}\n"
+        "  commands:\n    unlock: {set: {open: 1}}\n"
+        "    remote_stop: {request: ask, answer: said}\n",
+        encoding="utf-8",
+    )
+    station = RecordingStation()
+    async with on_pty(path) as (plc, bus):
+        bus.echo = True
+        driver = open_driver(
+            serial_options(path, bus.path, timeout=0.2, reconnect_longest=0.1), context(path, 1)
+        )
+        async with running(driver, station):
+            await station.until(lambda: station.seen(Online))
+            await driver.execute(Unlock(connector_id=1), 5)
+            assert plc.value("open", 1) == 1
+            plc.faults.silent = True
+            with pytest.raises(PlcTimeout, match="it may still happen"):
+                await driver.execute(Unlock(connector_id=1), 5)
+            plc.faults.silent = False
+            bus.echo = False
+            await station.until(lambda: len(station.seen(Online)) == 2)
+            await driver.execute(Unlock(connector_id=1), 5)
+    assert [one.reason for one in station.seen(Offline)][:1] == [
+        "the adapter gives back what it sends (its local echo is on); begun anew"
+    ]
+    assert sum("gives back what it sends" in one for one in caplog.messages) == 1
 
 
 async def test_no_such_port(tmp_path: Path) -> None:

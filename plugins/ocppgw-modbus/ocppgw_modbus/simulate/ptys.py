@@ -24,7 +24,8 @@ class PtyBus:
     """One end for the gateway, and one for each device that is plugged in.
 
     What the gateway sends reaches every device, what a device sends reaches the gateway.
-    ``spoil`` may change what devices send on its way. ``link`` is a symbolic link to the
+    ``spoil`` may change what devices send on its way. With ``echo`` the gateway's adapter
+    gives back what it sends, too. ``link`` is a symbolic link to the
     gateway's end, the name of the port however often it is plugged in.
     """
 
@@ -33,6 +34,7 @@ class PtyBus:
     ) -> None:
         self._link = link
         self.spoil = spoil
+        self.echo = False
         self._devices: list[End] = []
         self._gateway: End | None = None
         self.plug_in()
@@ -87,6 +89,8 @@ class PtyBus:
         return End(ours, theirs, os.ttyname(theirs))
 
     def _from_gateway(self, data: bytes) -> None:
+        if self.echo and self._gateway is not None:
+            _write(self._gateway, data)
         for device in self._devices:
             _write(device, data)
 
