@@ -71,7 +71,7 @@ class Later:
             for key in batch:
                 del self._waiting[key]
             try:
-                await self._storage.commit(*batch.values())
+                await self._store(list(batch.values()))
             except StorageError as e:
                 self._back(batch)
                 if not self._failing:
@@ -79,6 +79,16 @@ class Later:
                 self._failing = True
                 return
         self._failing = self._full = False
+
+    async def _store(self, changes: list[Projection]) -> None:
+        try:
+            await self._storage.commit(*changes)
+        except ValueError as e:
+            if len(changes) == 1:
+                LOG.error("a change of %s is lost: %s", changes[0].collection.name, e)
+                return
+            for change in changes:  # what is wrong with one is not wrong with the others
+                await self._store([change])
 
     def _back(self, batch: dict[tuple[str, Key, str], Projection]) -> None:
         newer, self._waiting = self._waiting, batch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -17,6 +16,8 @@ from ocppgw.storage.base import Document, Ensure
 
 _ENERGY = (None, Measurand.ENERGY_ACTIVE_IMPORT_REGISTER)
 _FACTORS: dict[object, int] = {None: 1, UnitOfMeasure.WH: 1, UnitOfMeasure.KWH: 1000}
+
+_BEYOND = 2.0**52  # Wh; no register goes there, and stores hold whole numbers up to 2^53
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(tuple[MeterValue, ...]).decode
@@ -48,9 +49,9 @@ def document(
     }
     if belongs_to is not None:
         stored["transactionId"] = belongs_to
-    energy = energy_register(values)
-    if energy is not None:
-        stored["value"] = energy
+    reading = energy_register(values)
+    if reading is not None:
+        stored["value"] = reading[0]
     fault = clock_fault(values[0].timestamp, received_at, clock_tolerance)
     if fault is not None:
         stored["suspect"] = [fault]
@@ -66,14 +67,15 @@ def samples_of(stored: Document) -> tuple[MeterValue, ...]:
     return _decode(stored["samples"])
 
 
-def energy_register(values: Sequence[MeterValue]) -> float | None:
-    """The newest reading of the active import register, in Wh; ``None`` if there is none."""
+def energy_register(values: Sequence[MeterValue]) -> tuple[float, datetime] | None:
+    """The newest reading of the active import register, in Wh, and when it was read;
+    ``None`` if there is none."""
     for value in reversed(values):
         for sample in reversed(value.sampled_value):
             if sample.measurand in _ENERGY and sample.phase is None:
                 reading = _wh(sample)
                 if reading is not None:
-                    return reading
+                    return reading, value.timestamp
     return None
 
 
@@ -85,6 +87,6 @@ def _wh(sample: SampledValue) -> float | None:
         reading = float(sample.value) * factor
     except ValueError:
         return None  # kept as the text it is (Q22)
-    if not math.isfinite(reading):
+    if not abs(reading) < _BEYOND:
         return None
-    return int(reading) if reading.is_integer() and abs(reading) < 2**53 else reading
+    return int(reading) if reading.is_integer() else reading

@@ -148,3 +148,18 @@ async def test_strangers_cannot_fill_the_log_or_the_memory():
     await clock.advance(61)
     assert seldom("again")
     assert len(seldom._said) == 1
+
+
+async def test_what_cannot_be_stored_takes_nothing_else_with_it(caplog):
+    storage, later = made()
+    later.start()
+    later.add(put(1, key="x", n=1))
+    later.add(put(1, key="y", n=float("inf")))
+    later.add(put(1, key="z", n=3))
+
+    await later.flush()
+    later.add(put(2, key="x", n=2))
+    await later.stop()
+
+    assert await storage.find(THINGS) == [{"id": "x", "n": 2}, {"id": "z", "n": 3}]
+    assert "a change of things is lost: " in caplog.text
