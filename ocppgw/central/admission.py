@@ -6,9 +6,8 @@ import logging
 from datetime import datetime
 
 from ocppgw.central.core import Core
-from ocppgw.central.handlers import boot_fields
 from ocppgw.central.settings import CentralSettings, networks
-from ocppgw.central.station import Registration, Station
+from ocppgw.central.station import Registration, Station, boot_fields
 from ocppgw.link.endpoint import callback_url, caller, within
 from ocppgw.net.base import HttpRequest
 from ocppgw.ocpp.enums import RegistrationStatus

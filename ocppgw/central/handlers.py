@@ -19,7 +19,7 @@ from ocppgw.central.context import (
     Purpose,
 )
 from ocppgw.central.core import Authorizer, Core
-from ocppgw.central.station import Station
+from ocppgw.central.station import Station, boot_fields
 from ocppgw.hooks import hookimpl
 from ocppgw.ocpp.enums import AuthorizationStatus, DataTransferStatus, RegistrationStatus
 from ocppgw.ocpp.model import (
@@ -48,18 +48,6 @@ from ocppgw.ocpp.model import (
 )
 from ocppgw.storage.base import Document
 
-_BOOT_FIELDS = {
-    "charge_point_vendor": "chargePointVendor",
-    "charge_point_model": "chargePointModel",
-    "charge_point_serial_number": "chargePointSerialNumber",
-    "charge_box_serial_number": "chargeBoxSerialNumber",
-    "firmware_version": "firmwareVersion",
-    "iccid": "iccid",
-    "imsi": "imsi",
-    "meter_type": "meterType",
-    "meter_serial_number": "meterSerialNumber",
-}
-
 
 @hookimpl
 def ocppgw_central_handlers(
@@ -84,15 +72,6 @@ def record(call: CentralCall) -> Station:
     """The station behind a call, with what only we know of it."""
     assert isinstance(call, StationCall)
     return call.record
-
-
-def boot_fields(request: BootNotificationRequest) -> Document:
-    """What a BootNotification says of a station, as its document has it (O-12)."""
-    return {
-        field: value
-        for name, field in _BOOT_FIELDS.items()
-        if (value := getattr(request, name)) is not None
-    }
 
 
 class BuiltIn:
@@ -279,6 +258,8 @@ class BuiltIn:
         )
         await call.commit(stored)
         energy = stored.document.get("value")
+        if number is not None and self._core.running.get(number) is None:  # late, for once
+            await self._core.zombies.more_is_known(number)
         self._show(request.connector_id, energy, call, number if runs else None)
         return MeterValuesResponse()
 

@@ -12,6 +12,7 @@ from ocppgw.central.schema import CONNECTOR, STATION
 from ocppgw.central.settings import StationSettings, networks
 from ocppgw.central.turns import Turn
 from ocppgw.link.endpoint import Network
+from ocppgw.ocpp.model import BootNotificationRequest
 from ocppgw.ocpp.operations import Version
 from ocppgw.storage.base import Document, Ensure, Projection, Put
 
@@ -21,6 +22,17 @@ _MAY_BE_CHARGING = frozenset({UNKNOWN_STATUS, "Available", "Occupied", "Preparin
 _COPIED = ("status", "consumption", "connectors")
 REPORTS_KEPT = 16
 WARNINGS_KEPT = 32
+_BOOT_FIELDS = {
+    "charge_point_vendor": "chargePointVendor",
+    "charge_point_model": "chargePointModel",
+    "charge_point_serial_number": "chargePointSerialNumber",
+    "charge_box_serial_number": "chargeBoxSerialNumber",
+    "firmware_version": "firmwareVersion",
+    "iccid": "iccid",
+    "imsi": "imsi",
+    "meter_type": "meterType",
+    "meter_serial_number": "meterSerialNumber",
+}
 
 
 class Registration(Enum):
@@ -216,3 +228,12 @@ def _version(text: object) -> Version:
         return Version(text)
     except ValueError:
         return Version.V15
+
+
+def boot_fields(request: BootNotificationRequest) -> Document:
+    """What a BootNotification says of a station, as its document has it (O-12)."""
+    return {
+        field: value
+        for name, field in _BOOT_FIELDS.items()
+        if (value := getattr(request, name)) is not None
+    }

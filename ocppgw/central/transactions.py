@@ -37,7 +37,7 @@ ATTEMPTS = 32
 class Transactions:
     """Starts and finds transactions. ``secret`` is set before the first start.
 
-    ``begun`` is told of every start that is stored, again of one that still runs.
+    ``begun`` is told of a start that is stored where another transaction was known to run.
     """
 
     def __init__(
@@ -97,26 +97,30 @@ class Transactions:
             except Conflict as conflict:
                 taken = conflict.current or {}
             else:
-                await self._remembered(document)
+                await self._recorded(document)
                 return number
             if taken.get("startKey") == key:
                 if taken["state"] == ACTIVE or not document.get("suspect"):
                     if taken["state"] == ACTIVE:  # what it closes may not be closed yet
-                        await self._remembered(taken)
+                        await self._recorded(taken)
                     return number
                 first = first or number
                 attempt = max(attempt + 1, taken.get("latestAttempt", 0))
             elif taken.get("state") == UNSTARTED and taken["chargeBoxIdentity"] == call.identity:
                 if await self._joined(call, document, taken):
-                    await self._begun(document)
+                    await self._recorded(document | {"state": STOPPED})
                     return number
             else:
                 attempt += 1
         raise StorageError(f"no transaction id found in {ATTEMPTS} attempts")
 
-    async def _remembered(self, document: Document) -> None:
+    async def _recorded(self, document: Document) -> None:
+        """Looks into the store only where another one is known to run; a sweep does the rest."""
+        place = document["chargeBoxIdentity"], document["connectorId"]
+        beside = self._running.on_connector(*place)
         self._running.remember(document)
-        await self._begun(document)
+        if beside is not None and beside.transaction_id != document["transactionId"]:
+            await self._begun(document)
 
     def _started(
         self, call: CentralCall, request: StartTransactionRequest, info: IdTagInfo, key: str

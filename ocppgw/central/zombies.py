@@ -4,7 +4,8 @@ A transaction is closed when a later one starts on its connector, and when its c
 been reported Available, since the start, for ``close_after_available`` seconds in which
 neither another status nor a value of the transaction came: a charge box's newest status may
 overtake what it has queued. That does not hold for connector 0, the whole station. Such an
-end is marked ``synthetic`` with its rule; the true StopTransaction replaces it (``stops``).
+end is marked ``synthetic`` with its rule. Values that come later move it to what they say;
+the true StopTransaction replaces it (``stops``).
 
 Nothing here is remembered. What a start could not close, a sweep closes, also that of
 another process; an end that a station sends at the same moment wins by the store's guard.
@@ -16,6 +17,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
+from ocppgw.central.metervalues import energy_register, samples_of
 from ocppgw.central.plausible import clock_fault
 from ocppgw.central.running import ACTIVE, STOPPED, RunningTransactions, newest
 from ocppgw.central.schema import CONNECTOR, METERVALUES, NOTIFICATION, TRANSACTION
@@ -96,7 +98,7 @@ class Zombies:
     async def _close_all_but(self, last: Document, here: list[Document]) -> None:
         for document in here:
             if document["transactionId"] != last["transactionId"]:
-                await self._close(document, Rule.NEW_START, last["timestamp"])
+                await self._close(document, Rule.NEW_START, self._when(last))
 
     async def _close_if_available(self, document: Document) -> None:
         place = document["chargeBoxIdentity"], document["connectorId"]
@@ -106,12 +108,11 @@ class Zombies:
         first = await self._first_available(document)
         if first is None:
             return
-        quiet_since: datetime = first["receivedAt"]
-        if "lastMeterAt" in document:
-            quiet_since = max(quiet_since, document["lastMeterAt"])
+        heard = [value["receivedAt"] for value in await self._last_values(document)]
+        quiet_since: datetime = max([first["receivedAt"], *heard])
         grace = timedelta(seconds=self._settings.close_after_available)
         if self._clock.now() - quiet_since >= grace:
-            await self._close(document, Rule.AVAILABLE, first["timestamp"])
+            await self._close(document, Rule.AVAILABLE, self._when(first))
 
     async def _first_available(self, document: Document) -> Document | None:
         """The report since which the connector is Available, after the transaction's start."""
@@ -132,21 +133,29 @@ class Zombies:
         return first
 
     def _since(self, start: Document, report: Document) -> bool:
-        """Whether a report is not older than a start; by receipt if a clock is not believed."""
+        """Whether a report is not older than a start; by receipt if a clock is not believed,
+        or the report told no time (it has that of its receipt then, by our clock)."""
         said, received = report["timestamp"], report["receivedAt"]
-        fault = clock_fault(said, received, self._settings.clock_tolerance)
-        if fault is None and "suspect" not in start:
+        if said != received and self._believed(report) and "suspect" not in start:
             return bool(said >= start["timestamp"])
         return bool(received >= start["receivedAt"])
 
+    def _believed(self, document: Document) -> bool:
+        """Whether what it says of its time can be."""
+        said, received = document["timestamp"], document["receivedAt"]
+        return clock_fault(said, received, self._settings.clock_tolerance) is None
+
+    def _when(self, document: Document) -> datetime:
+        """When it was, by the station's clock if that can be."""
+        at: datetime = document["timestamp" if self._believed(document) else "receivedAt"]
+        return at
+
     async def _close(self, document: Document, rule: Rule, at: datetime) -> None:
         """Ends it with its last reading, or with the meter's start ``at`` that time."""
-        reading = await self._last_reading(document)
-        meter, at = reading or (document["meterStart"], at)
-        fields: Document = ended(document, meter, self._settings, _WHY[rule]) | {
+        reading = await self._last_reading(document) or (document["meterStart"], at)
+        fields = self._end(document, rule, reading) | {
             "state": STOPPED,
             "synthetic": rule.value,
-            "stopTimestamp": at,
             "stopReceivedAt": self._clock.now(),
         }
         number = document["transactionId"]
@@ -158,16 +167,47 @@ class Zombies:
         self._running.forget(number)
         await self._closed(document | fields)
 
+    async def more_is_known(self, number: int) -> None:
+        """Values are stored of a transaction that does not run: if its end was made by a
+        rule, it goes on to them."""
+        document = await self._storage.get(TRANSACTION, (number,))
+        while document is not None and "synthetic" in document:
+            reading = await self._last_reading(document)
+            ends = document["meterStop"], document["stopTimestamp"]
+            if reading is None or reading == ends:
+                return
+            rule = Rule(document["synthetic"])
+            change = Update(
+                TRANSACTION,
+                (number,),
+                self._end(document, rule, reading),
+                {"synthetic": rule.value, "meterStop": ends[0], "stopTimestamp": ends[1]},
+                self._new_commit_id(),
+            )
+            try:
+                await self._storage.commit(change)
+            except Conflict as conflict:
+                document = conflict.current
+            else:
+                return
+
+    def _end(self, document: Document, rule: Rule, reading: tuple[int, datetime]) -> Document:
+        meter, at = reading
+        return ended(document, meter, self._settings, _WHY[rule]) | {"stopTimestamp": at}
+
     async def _last_reading(self, document: Document) -> tuple[int, datetime] | None:
         """The energy register, in Wh, when it was last read for the transaction."""
-        values = await self._storage.find(
+        for value in await self._last_values(document):
+            reading = energy_register(samples_of(value))
+            if reading is not None and reading[0] >= document["meterStart"]:
+                at = value["receivedAt"] if "suspect" in value else reading[1]
+                return int(reading[0]), at
+        return None
+
+    async def _last_values(self, document: Document) -> list[Document]:
+        return await self._storage.find(
             METERVALUES,
             {"transactionId": document["transactionId"]},
             descending=True,  # their keys are in the order of time
             limit=READINGS,
         )
-        for value in values:
-            energy = value.get("value")
-            if energy is not None and energy >= document["meterStart"]:
-                return int(energy), value["timestamp"]
-        return None

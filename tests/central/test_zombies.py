@@ -97,6 +97,25 @@ async def test_readings_below_the_start_or_without_energy_are_no_end(make, tools
     await bench.central.stop()
 
 
+async def test_a_reading_that_no_store_can_hold_is_no_end_and_stops_nobody(make, tools):
+    bench = await make()
+    first = (await bench.call(tools.start())).transaction_id
+    for absurd in ("1e300", 2**53 - 1):
+        await bench.call(tools.values(tools.reading(absurd), transaction_id=first))
+
+    later = tools.T0 + 30 * MINUTE
+    await bench.call(tools.start(id_tag="NEXT", meter_start=-5, timestamp=later))
+    await bench.call(tools.start(id_tag="LAST", timestamp=later + MINUTE))
+
+    assert (await stored(bench, first))["meterStop"] == 1000
+    assert await states(bench) == {
+        "TAG": ("stopped", "new start"),
+        "NEXT": ("stopped", "new start"),
+        "LAST": ("active", None),
+    }
+    await bench.central.stop()
+
+
 async def test_other_connectors_and_stations_go_on(make, tools):
     bench = await make()
     await bench.call(tools.start(id_tag="A", connector_id=1))
@@ -153,8 +172,11 @@ async def test_where_a_clock_was_never_set_the_order_of_arrival_counts(make, too
     await bench.call(tools.start(id_tag="FIRST"))
     await bench.clock.advance(60)
 
-    await bench.call(tools.start(id_tag="SECOND", timestamp=NEVER_SET))
+    second = await bench.call(tools.start(id_tag="SECOND", timestamp=NEVER_SET))
 
+    began = (await stored(bench, second.transaction_id))["receivedAt"]
+    ends = {d["idTag"]: d.get("stopTimestamp") for d in await bench.all(TRANSACTION)}
+    assert ends == {"FIRST": began, "SECOND": None}
     assert await states(bench) == {"FIRST": ("stopped", "new start"), "SECOND": ("active", None)}
     await bench.central.stop()
 
@@ -173,6 +195,25 @@ async def test_a_start_that_found_its_stop_closes_what_was_before(make, tools):
     assert await states(empty) == {"OLD": ("stopped", "new start"), "TAG": ("stopped", None)}
     await bench.central.stop()
     await empty.central.stop()
+
+
+async def test_only_a_start_where_another_runs_looks_into_the_store(make, tools):
+    """What every start and every value costs is one commit."""
+    bench = await make(storage=tools.Dying(COLLECTIONS, 10**9))
+    await bench.call(tools.start(connector_id=2))  # the station and its tag are known now
+    await bench.clock.advance(1)
+
+    async def costs(request):
+        before = bench.storage.calls
+        await bench.call(request)
+        return before - bench.storage.calls
+
+    assert await costs(tools.start()) == 1
+    number = bench.central._core.running.on_connector("CP-1", 1).transaction_id
+    assert await costs(tools.values(tools.reading(1100), transaction_id=number)) == 1
+    assert await costs(tools.stop(number)) == 2
+    assert await costs(tools.start(connector_id=2, id_tag="NEXT")) > 2
+    await bench.central.stop()
 
 
 # What comes late
@@ -416,6 +457,48 @@ async def test_without_a_clock_only_what_came_after_the_start_counts(make, tools
     await bench.clock.advance(360)
 
     assert (await stored(bench, number))["synthetic"] == "available"
+    await bench.central.stop()
+
+
+async def test_without_a_clock_it_ends_when_the_report_came(make, tools):
+    bench = await make()
+    number = (await bench.call(tools.start(timestamp=NEVER_SET))).transaction_id
+    await bench.clock.advance(60)
+    await bench.call(available(NEVER_SET))
+    received = bench.clock.now()
+
+    await bench.clock.advance(360)
+
+    assert (await stored(bench, number))["stopTimestamp"] == received
+    await bench.central.stop()
+
+
+async def test_a_report_that_tells_no_time_is_not_compared_with_a_clock_that_is_slow(make, tools):
+    """It came before the start, whose time by the station's clock is an hour ago."""
+    bench = await make()
+    await bench.call(available())
+    await bench.clock.advance(10)
+    number = (await bench.call(tools.start())).transaction_id
+
+    await bench.clock.advance(600)
+    assert (await stored(bench, number))["state"] == "active"
+    await bench.call(available())
+    await bench.clock.advance(360)
+
+    assert (await stored(bench, number))["synthetic"] == "available"
+    await bench.central.stop()
+
+
+async def test_values_of_any_kind_show_that_it_charges(make, tools):
+    bench = await make()
+    number = (await bench.call(tools.start())).transaction_id
+    await bench.call(available(tools.T0 + 30 * MINUTE))
+    for minute in range(10):
+        odd = tools.reading("n/a", tools.T0 + (30 + minute) * MINUTE)
+        await bench.call(tools.values(odd, transaction_id=number))
+        await bench.clock.advance(60)
+
+    assert (await stored(bench, number))["state"] == "active"
     await bench.central.stop()
 
 
