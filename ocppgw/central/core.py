@@ -11,6 +11,7 @@ from typing import TypeAlias
 from ocppgw.central.context import AuthorizeContext
 from ocppgw.central.later import Later
 from ocppgw.central.running import RunningTransactions
+from ocppgw.central.schema import CONNECTOR
 from ocppgw.central.seldom import Seldom
 from ocppgw.central.settings import CentralSettings
 from ocppgw.central.stations import Stations
@@ -22,7 +23,7 @@ from ocppgw.clock import Clock
 from ocppgw.observe import Observed, StateChange
 from ocppgw.ocpp.enums import AuthorizationStatus
 from ocppgw.ocpp.model import IdTagInfo
-from ocppgw.storage.base import Document, Storage, StorageError
+from ocppgw.storage.base import Document, Put, Storage, StorageError
 
 LOG = logging.getLogger(__name__)
 
@@ -90,6 +91,20 @@ class Core:
         """Sets what transaction ids are made from, before the first of them."""
         self.transactions.secret = self.stops.secret = secret
 
+    async def take_up(self) -> None:
+        """Takes up the transactions that run; raises ``StorageError``.
+
+        A kill may have come between a transaction's end and the word, stored a little later,
+        that its connector charges no longer.
+        """
+        await self.transactions.load()
+        for connector in await self.storage.find(CONNECTOR):
+            place = connector["chargeBoxIdentity"], connector["id"]
+            if connector.get("charging") and self.running.on_connector(*place) is None:
+                fields: Document = {"charging": False}
+                self.later.add(Put(CONNECTOR, place, fields, self.stamp(), "meter"))
+        await self.later.flush()
+
     def tell(self, identity: str, subject: str, what: str, *, echo: bool = False) -> None:
         """Shows observers what became different at a station."""
         if self._observe is not None:
@@ -107,14 +122,14 @@ class Core:
     async def _closed(self, transaction: Document) -> None:
         """A transaction was closed by rule: its connector charges no longer."""
         identity, place = transaction["chargeBoxIdentity"], transaction["connectorId"]
+        number, meter = transaction["transactionId"], transaction["meterStop"]
+        what = f"closed by rule ({transaction['synthetic']}) at {meter} Wh, no stop came"
+        self.tell(identity, f"transaction {number}", what)
         station = await self.stations.load(identity)
         connector = station.connectors.get(place) if station is not None else None
         charges = self.running.on_connector(identity, place) is not None
         if station is not None and connector is not None and connector.charging and not charges:
             self.later.add(station.meter_change(connector, self.stamp(), {"charging": False}))
-        number, meter = transaction["transactionId"], transaction["meterStop"]
-        what = f"closed by rule ({transaction['synthetic']}) at {meter} Wh, no stop came"
-        self.tell(identity, f"transaction {number}", what)
 
     async def authorize(self, id_tag: str, context: AuthorizeContext) -> IdTagInfo:
         """What the authorizers say, third-party ones first; Invalid if none knows the tag.

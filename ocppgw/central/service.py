@@ -105,7 +105,7 @@ class CentralSystem:
             self._secret
             or await installation_secret(core.storage, core.random, core.new_commit_id())
         )
-        await core.transactions.load()
+        await core.take_up()
         core.later.start()
         rounds = self._rounds
         rounds.begin(self._prune, PRUNE_INTERVAL, "old documents stay for now", first=0)

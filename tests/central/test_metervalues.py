@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from ocppgw.central.metervalues import energy_register, samples_of
@@ -15,6 +16,7 @@ from ocppgw.ocpp.enums import (
     ValueFormat,
 )
 from ocppgw.ocpp.model import MeterValue, SampledValue
+from ocppgw.testing.clock import FakeClock
 
 AT = datetime(2026, 1, 1, 11, 5, tzinfo=UTC)
 
@@ -206,6 +208,24 @@ async def test_the_main_meter_counts_if_no_connector_has_one(make, tools):
     await bench.central.stop()
 
 
+async def test_after_a_kill_no_connector_is_shown_as_charging_that_does_not(make, tools):
+    """The stop was stored, and the process killed within the second that the rest waits for."""
+    bench = await make()
+    ended = (await bench.call(tools.start(id_tag="A"))).transaction_id
+    await bench.call(tools.start(id_tag="B", connector_id=2))
+    for connector in (1, 2):
+        await bench.call(tools.values(tools.reading(1100), connector_id=connector))
+    await bench.central.flush()
+    await bench.call(tools.stop(ended))
+
+    after = await make(storage=bench.storage, clock=FakeClock(bench.clock.now() + timedelta(1)))
+
+    shown = (await after.central.views.station("CP-1"))["connectors"]
+    assert [connector["status"] for connector in shown] == ["Unknown", "Charging"]
+    await bench.central.stop()
+    await after.central.stop()
+
+
 async def test_a_faulted_connector_is_not_shown_as_charging(make, tools):
     from ocppgw.ocpp.enums import ChargePointErrorCode, ChargePointStatus
     from ocppgw.ocpp.model import StatusNotificationRequest
@@ -240,13 +260,17 @@ async def test_a_faulted_connector_is_not_shown_as_charging(make, tools):
         ([sample("12"), sample("nan")], 12),
         ([sample("12"), sample("1e400")], 12),
         ([sample("12", unit=Unknown("furlong"))], None),
-        ([sample("1e300")], 1e300),
+        ([sample("1e300")], None),
+        ([sample("12"), sample("-4503599627370496")], 12),
     ],
 )
 def test_the_energy_register_among_samples(samples, wh):
-    assert energy_register([meter_value(*samples)]) == wh
+    value = meter_value(*samples)
+    assert energy_register([value]) == (None if wh is None else (wh, value.timestamp))
 
 
 def test_the_newest_reading_counts():
-    assert energy_register([meter_value(sample("1")), meter_value(sample("2"))]) == 2
-    assert energy_register([meter_value(sample("1")), meter_value()]) == 1
+    one, two = meter_value(sample("1")), meter_value(sample("2"))
+    later = msgspec.structs.replace(two, timestamp=two.timestamp + timedelta(minutes=1))
+    assert energy_register([one, later]) == (2, later.timestamp)
+    assert energy_register([one, meter_value()]) == (1, one.timestamp)
