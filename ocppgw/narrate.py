@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from ocppgw.observe import (
 from ocppgw.ocpp import model as m
 from ocppgw.ocpp.enums import Measurand, UnitOfMeasure
 from ocppgw.ocpp.operations import Direction
+from ocppgw.ocpp.scalars import write_time
 from ocppgw.tree import camel
 
 log = logging.getLogger(STORY)
@@ -47,12 +49,16 @@ class Narrator:
         self._own = frozenset(own)
         self._meter_start: dict[tuple[str, int], int] = {}
         self._states: dict[tuple[str, str], str] = {}  # of boxes and connectors, as told
+        self._refused: dict[str, str] = {}  # what each box told that it refused, last
 
     def __call__(self, observed: Observed) -> None:
         if isinstance(observed, StateChange):
             place = f"the {STATION}" if observed.subject == STATION else observed.subject
             if observed.what.startswith("is "):
                 self._states[observed.identity, place] = f"{place} {observed.what}"
+            refused, is_that, _ = observed.what.partition(" refused: ")
+            if is_that:
+                self._refused[observed.identity] = refused
             level = logging.DEBUG if observed.echo else logging.INFO
             tell(observed.identity, f"{observed.subject}: {observed.what}", level)
             return
@@ -85,14 +91,22 @@ class Narrator:
             return f": {response.status.value}{every}"
         if isinstance(response, m.AuthorizeResponse):
             return f": {response.id_tag_info.status.value}"
-        status = getattr(response, "status", None)
-        return f": {status.value}" if status is not None else ""
+        return _ANSWERED.get(type(response), _answered_anything)(response)
 
     def _tells_nothing_new(self, exchange: Exchange) -> bool:
-        """Heartbeats, and states that the charge box has told of itself."""
+        """Heartbeats, and states and refusals that the charge box has told of itself."""
         request = exchange.request
         if isinstance(request, m.StatusNotificationRequest):
-            return _status(request) == self._states.get((exchange.identity, _place(request)))
+            place = exchange.identity, _place(request)
+            refused = self._refused.get(exchange.identity)
+            if refused is not None and (request.info or "").startswith(f"{refused}: "):
+                request = msgspec.structs.replace(request, info=None)
+            state = _status(request)
+            if state == self._states.get(place):
+                return True
+            if exchange.role != CENTRAL:
+                self._states[place] = state
+            return False
         return isinstance(request, m.HeartbeatRequest)
 
     def _remember(self, identity: str, transaction: int, meter_start: int) -> None:
@@ -158,15 +172,43 @@ def _sampled(value: m.SampledValue) -> str:
     return f"{value.value} {unit}"
 
 
+def _list(request: m.SendLocalListRequest) -> str:
+    tags = _counted(len(request.local_authorization_list), "tag")
+    return f"SendLocalList ({request.update_type.value}, version {request.list_version}, {tags})"
+
+
 def _asked_anything(request: Any) -> str:
     """The request's name and what it says, for all that have no words of their own."""
     said = ", ".join(
-        f"{camel(field)} {getattr(value, 'value', value)}"
+        f"{camel(field)} {_said(value)}"
         for field, value in msgspec.structs.asdict(request).items()
         if value not in (None, ())
     )
     name = type(request).__name__.removesuffix("Request")
     return f"{name} ({said})" if said else name
+
+
+def _said(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(_said(each) for each in value)
+    if isinstance(value, datetime):
+        return write_time(value)
+    return str(getattr(value, "value", value)) or "empty"
+
+
+def _keys(response: m.GetConfigurationResponse) -> str:
+    known = _counted(len(response.configuration_key), "key")
+    unknown = ", ".join(response.unknown_key)
+    return f": {known}{f', not known: {unknown}' if unknown else ''}"
+
+
+def _answered_anything(response: object) -> str:
+    status = getattr(response, "status", None)
+    return f": {status.value}" if status is not None else ""
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 _ASKED: dict[type[m.Request], Callable[[Any], str]] = {
@@ -176,4 +218,10 @@ _ASKED: dict[type[m.Request], Callable[[Any], str]] = {
     m.StartTransactionRequest: _start,
     m.StopTransactionRequest: _stop,
     m.MeterValuesRequest: _meter_values,
+    m.SendLocalListRequest: _list,
+}
+_ANSWERED: dict[type[m.Response | None], Callable[[Any], str]] = {
+    m.GetConfigurationResponse: _keys,
+    m.GetDiagnosticsResponse: lambda response: f": {response.file_name or 'there is no file'}",
+    m.GetLocalListVersionResponse: lambda response: f": version {response.list_version}",
 }

@@ -17,6 +17,10 @@ from ocppgw.ocpp import model as m
 from ocppgw.ocpp.operations import OPERATIONS, Version
 
 REFUSED_START = "CP-1 ← central: RemoteStartTransaction (idTag A1, connectorId 1): Rejected"
+RESERVED = (
+    "ReserveNow (connectorId 1, expiryDate 2026-01-31T12:00:00Z, idTag empty,"
+    " reservationId 3): Occupied"
+)
 STARTED = (
     "CP-1 → central: connector 1 starts to charge with tag A1 at 1.000 kWh:"
     " transaction 17, Accepted"
@@ -179,6 +183,82 @@ def test_what_a_box_told_of_itself_is_not_told_again(caplog: pytest.LogCaptureFi
     ]
     caplog.clear()
     assert told(caplog, exchange(status, answer)) == ["CP-1 → central: connector 2 is Available"]
+
+
+def test_a_refusal_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    def note(info: str | None) -> Exchange:
+        status = m.StatusNotificationRequest(
+            connector_id=2,
+            status=e.ChargePointStatus.CHARGING,
+            error_code=e.ChargePointErrorCode.NO_ERROR,
+            info=info,
+        )
+        return exchange(status, m.StatusNotificationResponse())
+
+    def state(what: str) -> StateChange:
+        return StateChange(
+            at=AT, role="charge point", identity="CP-1", subject="connector 2", what=what
+        )
+
+    story = told(
+        caplog,
+        state("is Charging"),
+        state("reserve refused: the connector is in use"),
+        note("reserve: in use"),
+        note("the fan is loud"),
+        note(None),
+    )
+
+    assert story == [
+        "CP-1: connector 2: is Charging",
+        "CP-1: connector 2: reserve refused: the connector is in use",
+        "CP-1 → central: connector 2 is Charging, the fan is loud",
+        "CP-1 → central: connector 2 is Charging",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("request_", "response", "sentence"),
+    [
+        (
+            m.SendLocalListRequest(
+                update_type=e.UpdateType.FULL,
+                list_version=9,
+                local_authorization_list=(m.AuthorizationData(id_tag="A1", id_tag_info=INFO),),
+            ),
+            m.SendLocalListResponse(status=e.UpdateStatus.ACCEPTED),
+            "SendLocalList (Full, version 9, 1 tag): Accepted",
+        ),
+        (
+            m.GetLocalListVersionRequest(),
+            m.GetLocalListVersionResponse(list_version=9),
+            "GetLocalListVersion: version 9",
+        ),
+        (
+            m.GetConfigurationRequest(key=("One", "Two")),
+            m.GetConfigurationResponse(
+                configuration_key=(m.KeyValue(key="One", readonly=False, value="1"),),
+                unknown_key=("Two",),
+            ),
+            "GetConfiguration (key One Two): 1 key, not known: Two",
+        ),
+        (
+            m.ReserveNowRequest(connector_id=1, expiry_date=AT, id_tag="", reservation_id=3),
+            m.ReserveNowResponse(status=e.ReservationStatus.OCCUPIED),
+            RESERVED,
+        ),
+        (
+            m.GetDiagnosticsRequest(location="ftp://x/"),
+            m.GetDiagnosticsResponse(),
+            "GetDiagnostics (location ftp://x/): there is no file",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_commands_are_told_in_words_of_the_wire(
+    caplog: pytest.LogCaptureFixture, request_: m.Request, response: m.Response, sentence: str
+) -> None:
+    assert told(caplog, exchange(request_, response)) == [f"CP-1 ← central: {sentence}"]
 
 
 def test_a_line_has_a_column_for_who_speaks() -> None:
