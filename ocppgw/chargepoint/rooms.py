@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ocppgw.chargepoint.answers import Answer, Answers
+from ocppgw.chargepoint.answers import Answers
 from ocppgw.chargepoint.authorization import Authorization
 from ocppgw.chargepoint.availability import Availability
 from ocppgw.chargepoint.boot import Boot
 from ocppgw.chargepoint.configuration import Configuration, fixed_keys
 from ocppgw.chargepoint.endings import Endings
 from ocppgw.chargepoint.heartbeat import Heartbeat
-from ocppgw.chargepoint.judge import Judge
 from ocppgw.chargepoint.lanes import Lanes
 from ocppgw.chargepoint.ledger import Ledger
 from ocppgw.chargepoint.line import CentralLine
@@ -22,19 +21,17 @@ from ocppgw.chargepoint.plc_keys import PlcKeys
 from ocppgw.chargepoint.presence import Presence
 from ocppgw.chargepoint.records import Session
 from ocppgw.chargepoint.register import SessionRegister
-from ocppgw.chargepoint.reservation_book import ReservationBook
-from ocppgw.chargepoint.reservation_link import ReservationLink
-from ocppgw.chargepoint.reservation_rules import ReservationRules
+from ocppgw.chargepoint.reservation_rooms import reservations_of
 from ocppgw.chargepoint.reservations import Reservations
 from ocppgw.chargepoint.sessions import Sessions
 from ocppgw.chargepoint.settings import ChargeBoxSettings
 from ocppgw.chargepoint.station import BoxStation, EventLog
 from ocppgw.chargepoint.status import StatusBoard
-from ocppgw.chargepoint.tags import Tags
+from ocppgw.chargepoint.tag_rooms import TagRooms
 from ocppgw.clock import Clock
 from ocppgw.delivery.policy import spread
 from ocppgw.link.base import Peer
-from ocppgw.plc.base import Driver, Reserve
+from ocppgw.plc.base import Driver
 from ocppgw.storage.base import Storage
 
 
@@ -68,7 +65,8 @@ class Rooms:
         )
         self.events = EventLog(self.ledger)
         self.answers = self._make_answers()
-        self.tags = self._make_tags()
+        self._tag_rooms = self._make_tag_rooms()
+        self.tags = self._tag_rooms.tags
         self.register = SessionRegister(self.ledger, self.answers, narrator, said=self.tags.said)
         self.lanes = self._make_lanes()
         self.transactions = self.lanes.transactions
@@ -132,9 +130,6 @@ class Rooms:
         self.transactions.shut()
         self.status.shut()
 
-    def _delivered(self, answer: Answer) -> None:
-        self.sessions.delivered(answer)
-
     # Making
 
     def _make_answers(self) -> Answers:
@@ -145,7 +140,7 @@ class Rooms:
             self._narrator,
             connectors=self._settings.connectors,
             deadline=self._settings.deadlines.answer,
-            delivered=self._delivered,
+            delivered=lambda answer: self.sessions.delivered(answer),
         )
 
     def _make_lanes(self) -> Lanes:
@@ -172,44 +167,25 @@ class Rooms:
             changed=lambda connector_id: self.status.refresh(connector_id),
         )
 
-    def _make_tags(self) -> Tags:
-        return Tags(
+    def _make_tag_rooms(self) -> TagRooms:
+        return TagRooms(
+            self._settings,
             self.ledger,
             self._clock,
+            self._narrator,
             keys=lambda: self.configuration.keys,
-            local_list_length=self._settings.local_list_length,
-            cache_length=self._settings.cache_length,
         )
 
     def _make_reservations(self) -> Reservations:
-        connectors = self._settings.connectors
-        book = ReservationBook(self.ledger, self._clock, connectors=connectors)
-        link = ReservationLink(
-            book,
+        return reservations_of(
+            self._settings,
             self.ledger,
-            self._driver,
-            self._narrator,
-            connectors=connectors,
-            deadline=self._settings.deadlines.command,
-        )
-        rules = ReservationRules(
-            book,
             self.register,
-            connectors=connectors,
-            seen=lambda connector_id: self.status.but_for_reservations(connector_id),
-            parent_of=self.tags.parent_of,
-            plc_is_asked=lambda: self._driver.supports(Reserve),
-        )
-        return Reservations(
-            self.ledger,
-            book,
-            rules,
-            link,
+            self._driver,
             self._clock,
             self._narrator,
-            connectors=connectors,
-            plc_is_lost=lambda: self.status.plc_is_lost,
-            changed=lambda connector_id: self.status.refresh(connector_id),
+            parent_of=self.tags.parent_of,
+            status=lambda: self.status,
         )
 
     def _make_status(self) -> StatusBoard:
@@ -293,30 +269,14 @@ class Rooms:
             plc_deadline=self._settings.deadlines.answer,
         )
 
-    def _make_judge(self) -> Judge:
-        return Judge(
+    def _make_authorization(self) -> Authorization:
+        return self._tag_rooms.authorization(
             self.register,
             self.reservations,
-            self.tags,
             self.boot,
             self.line,
-            self._clock,
-            keys=lambda: self.configuration.keys,
-            in_service=self.availability.in_service,
-            answer_age=self._settings.tag_answer_age,
-            deadline=self._settings.central_system.deadline,
-        )
-
-    def _make_authorization(self) -> Authorization:
-        return Authorization(
-            self.ledger,
             self.answers,
-            self._make_judge(),
-            self.tags,
-            self.reservations,
-            self._clock,
-            self._narrator,
-            answer_age=self._settings.tag_answer_age,
+            in_service=self.availability.in_service,
         )
 
     def _make_operations(self) -> Operations:
