@@ -194,15 +194,17 @@ class Pending:
     async def _send(self, document: Document) -> bool:
         """Sends a command once; says whether it is worth to go on with the next one."""
         lease = timedelta(seconds=self._deadline + LEASE)
-        try:
-            document = await self._store.claim(document, self._clock.now() + lease)
-        except Conflict:
-            return True  # cancelled, or another process was faster
         self._sending.add(document["chargeBoxIdentity"])
         try:
-            return await self._sent(document)
+            document = await self._store.claim(document, self._clock.now() + lease)
+            if document["until"] > self._clock.now():
+                return await self._sent(document)
+            await self._expire(document)  # the store was slow
+        except Conflict:
+            return True  # cancelled, or another process was faster
         finally:
             self._sending.discard(document["chargeBoxIdentity"])
+        return True
 
     async def _sent(self, document: Document) -> bool:
         identity, command = document["chargeBoxIdentity"], PendingCommand.of(document)

@@ -666,6 +666,42 @@ async def test_the_end_waits_for_a_command_on_its_way(away):
     assert (await waiting).state is CommandState.DONE
 
 
+async def test_the_end_waits_for_a_command_that_is_just_being_taken(away, tools):
+    """Else it would be told as unknown, though it never went out."""
+    bench = await away(storage=tools.Racing(COLLECTIONS))
+    await later(bench)
+    bench.http.answer = None
+
+    async def the_end_begins():
+        ending.append(asyncio.ensure_future(bench.central.stop()))
+        await settle()
+
+    ending = []
+    bench.storage.first["commit pending"] = the_end_begins
+    await heard(bench)
+    await ending[0]
+
+    assert (await command(bench)).state is CommandState.DONE
+
+
+async def test_what_a_slow_store_held_up_beyond_its_time_is_not_sent(away, tools):
+    bench = await away(storage=tools.Racing(COLLECTIONS))
+    await later(bench, RESET, timedelta(minutes=1))
+    bench.http.answer = None
+    await bench.central._rounds.stop()
+
+    async def slow():
+        bench.clock.set_time(bench.clock.now() + TWO_HOURS)
+
+    bench.storage.first["commit pending"] = slow
+    await heard(bench)
+
+    assert bench.http.received == []
+    assert (await command(bench)).state is CommandState.EXPIRED
+    assert "command 1 (Reset): expired; it was not sent" in told(bench)
+    await bench.central.stop()
+
+
 async def test_a_slow_station_does_not_hold_up_the_operator_for_ever(away):
     bench = await away(command_deadline=5.0)
     gate = asyncio.Event()
