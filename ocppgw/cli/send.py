@@ -67,10 +67,18 @@ def send(
     path = f"/api/stations/{quote(identity, safe='')}/operations/{quote(operation, safe='')}"
     options = {"users": "true"} if users else {}
     if later is not None:
-        options |= {"later": later, "by": getpass.getuser()}
+        options |= {"later": later, "by": _who()}
     reply = client.call("POST", f"{path}?{urlencode(options)}" if options else path, body)
     click.echo(_told(reply))
     sys.exit(0 if reply["done"] or "pending" in reply else REFUSED)
+
+
+def _who() -> str:
+    """Who gives the command; a container may run as a user without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _told(reply: dict[str, Any]) -> str:

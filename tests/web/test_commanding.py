@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -82,6 +83,22 @@ async def test_a_waiting_one_is_taken_back(station: Any) -> None:
     assert command["state"] == "cancelled"
     assert command["by"]
     assert cp.received == []
+
+
+async def test_a_user_without_a_name_may_command(station: Any, monkeypatch: Any) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nobody(uid: int) -> Any:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    async with station() as cp:
+        kept = await cp.command(*AWAY)
+        (command,) = await cp.ask("GET", "/api/pending")
+
+    assert kept.exit_code == 0
+    assert command["by"] == f"uid {os.getuid()}"
 
 
 async def test_without_later_nothing_is_kept(station: Any) -> None:
