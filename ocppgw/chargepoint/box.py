@@ -90,8 +90,8 @@ class ChargeBox:
             storage=storage,
             clock=clock,
             driver=driver,
-            central=rooms.line,
-            boot=rooms.boot,
+            central=rooms.central.line,
+            boot=rooms.central.boot,
             options=options,
             operations=rooms.operations,
             configuration=rooms.configuration,
@@ -127,10 +127,10 @@ class ChargeBox:
         self._workers.start("the watch over the PLC", rooms.presence.run)
         self._workers.start("the PLC driver", lambda: self._driver.run(rooms.station))
         for name, room in (
-            ("the boot", rooms.boot),
+            ("the boot", rooms.central.boot),
             ("authorization", rooms.authorization),
             ("what is known of tags", rooms.tags),
-            ("heartbeats", rooms.heartbeat),
+            ("heartbeats", rooms.central.heartbeat),
             ("metering", rooms.meters.metering),
             ("metering by the clock", rooms.meters.clocked),
             ("configuration of the PLC", rooms.plc_keys),

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from ocppgw.chargepoint.answers import Answers
 from ocppgw.chargepoint.authorization import Authorization
 from ocppgw.chargepoint.availability import Availability
-from ocppgw.chargepoint.boot import Boot
+from ocppgw.chargepoint.central_rooms import CentralRooms
 from ocppgw.chargepoint.configuration import Configuration, fixed_keys
 from ocppgw.chargepoint.endings import Endings
-from ocppgw.chargepoint.heartbeat import Heartbeat
 from ocppgw.chargepoint.lanes import Lanes
 from ocppgw.chargepoint.ledger import Ledger
-from ocppgw.chargepoint.line import CentralLine
 from ocppgw.chargepoint.meter_rooms import MeterRooms
 from ocppgw.chargepoint.narrator import Narrator
 from ocppgw.chargepoint.operations import Operations
@@ -55,7 +53,7 @@ class Rooms:
         self._narrator = narrator
         self._jitter = jitter
         self.ledger = Ledger(settings.identity, storage)
-        self.line = CentralLine(peer, narrator)
+        self.central = self._make_central(peer)
         self.configuration = Configuration(
             settings.configuration,
             self.ledger,
@@ -77,8 +75,6 @@ class Rooms:
         self.reservations = self._make_reservations()
         self.status = self._make_status()
         self.sessions = self._make_sessions()
-        self.boot = self._make_boot()
-        self.heartbeat = self._make_heartbeat()
         self.authorization = self._make_authorization()
         self.operations = self._make_operations()
         self.presence = self._make_presence()
@@ -92,7 +88,7 @@ class Rooms:
         await self.configuration.load()
         await self.lanes.load()
         await self.register.load()
-        await self.meters.stop_data.load()
+        await self.meters.load()
         await self.availability.load()
         await self.tags.load()
         await self.reservations.load()
@@ -103,7 +99,7 @@ class Rooms:
 
     def _wire(self) -> None:
         for nudge in (
-            self.heartbeat.nudge,
+            self.central.heartbeat.nudge,
             self.meters.keys_changed,
             self.plc_keys.nudge,
             self.lanes.keys_changed,
@@ -120,13 +116,11 @@ class Rooms:
     def _opened(self, interval: int | None) -> None:
         """The central system accepted the box."""
         self.configuration.boot_said(interval)
-        self.heartbeat.start()
         self.transactions.open()
         self.status.open()
 
     def _shut(self) -> None:
         """A boot begins: nothing else is sent."""
-        self.heartbeat.stop()
         self.transactions.shut()
         self.status.shut()
 
@@ -147,7 +141,7 @@ class Rooms:
         return Lanes(
             self.ledger,
             self.register,
-            self.line,
+            self.central.line,
             self._clock,
             self._narrator,
             keys=lambda: self.configuration.keys,
@@ -202,27 +196,25 @@ class Rooms:
         )
 
     def _make_sessions(self) -> Sessions:
-        return Sessions(
-            self.ledger,
-            self.register,
-            self.transactions,
-            self.answers,
-            self.reservations,
-            self._make_endings(),
-            self.meters.stop_data,
-            self._clock,
-            self._narrator,
-            refused_start_wait=self._settings.refused_start_wait,
-        )
-
-    def _make_endings(self) -> Endings:
-        return Endings(
+        endings = Endings(
             self.ledger,
             self.register,
             self.transactions,
             self.meters.readings,
             self.meters.stop_data,
             self._narrator,
+        )
+        return Sessions(
+            self.ledger,
+            self.register,
+            self.transactions,
+            self.answers,
+            self.reservations,
+            endings,
+            self.meters.stop_data,
+            self._clock,
+            self._narrator,
+            refused_start_wait=self._settings.refused_start_wait,
         )
 
     def _make_meters(self) -> MeterRooms:
@@ -247,34 +239,24 @@ class Rooms:
             deadline=self._settings.deadlines.answer,
         )
 
-    def _make_boot(self) -> Boot:
-        return Boot(
+    def _make_central(self, peer: Peer) -> CentralRooms:
+        return CentralRooms(
             self._settings,
             self._driver,
-            self.line,
+            peer,
             self._clock,
             self._narrator,
+            keys=lambda: self.configuration.keys,
             opened=self._opened,
             shut=self._shut,
-        )
-
-    def _make_heartbeat(self) -> Heartbeat:
-        return Heartbeat(
-            self.ledger.box,
-            self._driver,
-            self.line,
-            self._clock,
-            interval=lambda: self.configuration.keys.heartbeat_interval,
-            deadline=self._settings.central_system.deadline,
-            plc_deadline=self._settings.deadlines.answer,
         )
 
     def _make_authorization(self) -> Authorization:
         return self._tag_rooms.authorization(
             self.register,
             self.reservations,
-            self.boot,
-            self.line,
+            self.central.boot,
+            self.central.line,
             self.answers,
             in_service=self.availability.in_service,
         )
@@ -282,7 +264,7 @@ class Rooms:
     def _make_operations(self) -> Operations:
         return Operations(
             self.register,
-            self.boot,
+            self.central.boot,
             self.status,
             self.availability,
             self.reservations,
@@ -307,7 +289,7 @@ class Rooms:
             self.ledger,
             self.events,
             presence=self.presence,
-            boot=self.boot,
+            boot=self.central.boot,
             status=self.status,
             metering=self.meters.metering,
             authorization=self.authorization,
