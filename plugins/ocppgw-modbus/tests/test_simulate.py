@@ -213,6 +213,21 @@ def test_remote_start_and_stop(hand: Hand) -> None:
     assert hand.plc.value("stop_reason", 1) == 2
 
 
+def test_a_car_that_came_for_a_remote_start_leaves_by_itself(hand: Hand) -> None:
+    hand.ask("remote_start", "remote_start_answer", 1, remote_start_tag="REMOTE")
+    hand.cycles(70)
+    hand.take("start")
+    hand.ask("started", "started_answer", 1, started_accepted=1, started_transaction=7)
+    hand.cycles(100)
+    assert hand.status() == "charging"
+    hand.ask("remote_stop", "remote_stop_answer", 1, remote_stop_transaction=7)
+    hand.take("stop")
+    assert hand.status() == "ended"
+    hand.cycles(70)
+    assert hand.status() == "idle"
+    assert hand.ask("remote_start", "remote_start_answer", 1, remote_start_tag="NEXT") == 1
+
+
 def test_availability_unlock_and_faults(hand: Hand) -> None:
     assert hand.ask("availability", "availability_answer", 2, available=0) == 1
     assert hand.status(2) == "blocked"
@@ -381,8 +396,9 @@ async def test_a_day_goes_on_when_nothing_comes(
         await plc.wait("arrived")
         living.cancel()
         await asyncio.wait([living])
+    assert '"event":"never"' in caplog.text
     assert "waited in vain" in caplog.text
-    assert "is not there: 9" in caplog.text
+    assert 'what {"do":"arrive","connector":9} names is not there: 9' in caplog.text
 
 
 @pytest.mark.parametrize(

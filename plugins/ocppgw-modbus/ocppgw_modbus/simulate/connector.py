@@ -14,6 +14,7 @@ from ocppgw_modbus.spec import EventField, EventKind
 
 FULL_POWER = 11000.0  # W
 TAG_PATIENCE = 60.0  # simulated seconds that a tag waits for its answer
+LEAVES_AFTER = 3.0  # simulated seconds that a fetched car stays when it no longer charges
 
 
 class Phase(Enum):
@@ -37,6 +38,7 @@ class Retained(msgspec.Struct, kw_only=True):
 
     energy: float
     plugged: bool = False
+    fetched: bool = False  # the car came for a remote start, and leaves by itself
     available: bool = True
     phase: Phase = Phase.FREE
     session_tag: str = ""
@@ -66,6 +68,7 @@ class Connector:
         self.kept = Retained(energy=energy)
         self.fault = 0
         self.limit = FULL_POWER
+        self.load = 0.0  # W that a meter of its own sees
         self.reserved: Reserved | None = None
         self.connection_timeout = OWN_TIMEOUT
         self._events = events
@@ -74,6 +77,7 @@ class Connector:
         self._asked: tuple[str, int] | None = None
         self._patience = 0.0
         self._arrives_in: float | None = None
+        self._leaves_in = LEAVES_AFTER
 
     def acknowledged(self, kind: EventKind, event: Raised) -> None:
         """The gateway has taken an event of this connector."""
@@ -86,12 +90,12 @@ class Connector:
     # What people do
 
     def arrive(self) -> None:
-        self.kept.plugged = True
+        self.kept.plugged, self.kept.fetched = True, False
         self._arrives_in = None
         self._say("arrived", "a car is plugged in")
 
     def leave(self) -> None:
-        self.kept.plugged = False
+        self.kept.plugged = self.kept.fetched = False
         self._say("left", "the car is unplugged")
         if self.kept.phase is Phase.CHARGING:
             self.stop(Reason.EV_DISCONNECTED)
@@ -114,12 +118,26 @@ class Connector:
 
     # What the gateway says
 
-    def tag_answered(self, accepted: bool, sequence: int) -> None:
+    def tag_answered(self, accepted: bool, sequence: int, id_tag: str) -> None:
+        if EventKind.TAG not in self._events:
+            self._tag_of_another_reader(accepted, id_tag)
+            return
         if self._asked is None or (sequence and sequence != self._asked[1]):
             return
         id_tag, self._asked = self._asked[0], None
-        if accepted:
+        if accepted and EventKind.START in self._events:
             self._authorize(id_tag)
+        self._say_answer(accepted, id_tag)
+
+    def _tag_of_another_reader(self, accepted: bool, id_tag: str) -> None:
+        """A tag that a device beside this one has read."""
+        self._say_answer(accepted, id_tag)
+        if accepted and self.kept.phase is Phase.CHARGING and id_tag == self.kept.session_tag:
+            self.stop(Reason.LOCAL)
+        elif accepted and self.kept.phase is Phase.FREE:
+            self._authorize(id_tag)
+
+    def _say_answer(self, accepted: bool, id_tag: str) -> None:
         event = "tag accepted" if accepted else "tag refused"
         self._say(event, f"{event}: {id_tag}", id_tag=id_tag)
 
@@ -154,6 +172,18 @@ class Connector:
         if self.reserved is not None and reservation in (None, self.reserved.reservation):
             self._free("the reservation is cancelled")
 
+    def unlock(self) -> None:
+        """Lets the cable go; a session that runs is ended."""
+        self._say("unlocked", "the cable is unlocked")
+        if self.kept.phase is Phase.CHARGING:
+            self.stop(Reason.UNLOCK_COMMAND)
+
+    def put_in_service(self, available: bool) -> None:
+        if available is not self.kept.available:
+            self.kept.available = available
+            event = "in service" if available else "out of service"
+            self._say(event, f"is {event}")
+
     def charges_on(self, transaction: int) -> bool:
         return self.kept.phase is Phase.CHARGING and self.kept.transaction == transaction
 
@@ -179,7 +209,13 @@ class Connector:
 
     @property
     def power(self) -> float:
-        return min(FULL_POWER, self.limit) if self.kept.phase is Phase.CHARGING else 0.0
+        """What its meter sees, in W."""
+        return self.load + (min(FULL_POWER, self.limit) if self.charging else 0.0)
+
+    @property
+    def charging(self) -> bool:
+        """Whether a session of its own draws power."""
+        return self.kept.phase is Phase.CHARGING
 
     @property
     def status(self) -> ChargePointStatus:
@@ -202,6 +238,8 @@ class Connector:
             self._arrives_in -= seconds
             if self._arrives_in <= 0:
                 self.arrive()
+                self.kept.fetched = True
+        self._let_leave(seconds)
         if self._authorized is not None and self.kept.plugged and self.may_start():
             self._start(self._authorized)
         elif self._authorized is not None or self._asked is not None:
@@ -232,6 +270,13 @@ class Connector:
 
     def _authorize(self, id_tag: str) -> None:
         self._authorized, self._patience = id_tag, self.connection_timeout
+
+    def _let_leave(self, seconds: float) -> None:
+        """A fetched car frees its connector, as nobody else unplugs it."""
+        waits = self._authorized is None and self.kept.phase in (Phase.FREE, Phase.ENDED)
+        self._leaves_in = self._leaves_in - seconds if waits else LEAVES_AFTER
+        if self.kept.fetched and self._leaves_in <= 0:
+            self.leave()
 
     def _let_expire(self, seconds: float) -> None:
         if self.reserved is not None:

@@ -60,8 +60,14 @@ async def live(simulation: Simulation, day: Sequence[Step], clock: Clock) -> Non
             try:
                 await step.order.perform(simulation)
             except TimeoutError:
-                log.warning("simulated PLC: waited in vain for %s", step.order)
+                log.warning("simulated PLC: %s waited in vain", _as_written(step.order))
             except KeyError as error:
-                log.warning("simulated PLC: %s is not there: %s", step.order, error)
+                order = _as_written(step.order)
+                log.warning("simulated PLC: what %s names is not there: %s", order, error)
             await asyncio.sleep(0)
         await clock.sleep(PAUSE / simulation.speed)
+
+
+def _as_written(order: AnyOrder) -> str:
+    """An order as a day script may have it."""
+    return msgspec.json.encode(order).decode()

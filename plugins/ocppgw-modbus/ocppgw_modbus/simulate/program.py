@@ -206,7 +206,7 @@ class Program:
             self._restart_wanted = True
         if kind is K.AVAILABILITY:
             for connector in self.connectors.values():
-                connector.kept.available = bool(fields[F.AVAILABLE])
+                connector.put_in_service(bool(fields[F.AVAILABLE]))
         return True
 
     def _set_clock(self, fields: Fields) -> None:
@@ -224,7 +224,8 @@ class Program:
                 return False
             connector.stop(Reason.REMOTE)
         elif kind is K.ANSWER_TAG:
-            connector.tag_answered(bool(fields[F.ACCEPTED]), int(fields.get(F.SEQUENCE, 0)))
+            sequence = int(fields.get(F.SEQUENCE, 0))
+            connector.tag_answered(bool(fields[F.ACCEPTED]), sequence, tag)
         elif kind is K.ANSWER_START:
             sequence = int(fields.get(F.SEQUENCE, 0))
             connector.start_answered(bool(fields[F.ACCEPTED]), transaction, sequence)
@@ -247,9 +248,9 @@ class Program:
 
     def _set_state(self, kind: K, connector: Connector, fields: Fields) -> None:
         if kind is K.AVAILABILITY:
-            connector.kept.available = bool(fields[F.AVAILABLE])
-        elif kind is K.UNLOCK and connector.power:
-            connector.stop(Reason.UNLOCK_COMMAND)
+            connector.put_in_service(bool(fields[F.AVAILABLE]))
+        elif kind is K.UNLOCK:
+            connector.unlock()
         elif kind is K.LIMIT_CURRENT:
             connector.limit = min(FULL_POWER, 3 * VOLTAGE * float(fields[F.AMPERES]))
         elif kind is K.CANCEL_RESERVATION:
