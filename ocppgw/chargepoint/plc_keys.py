@@ -97,11 +97,12 @@ class PlcKeys:
                 except PlcRefused as error:
                     self._told[name] = text  # it said so
                     self._narrator.say("plc", f"refused {name} = {text}: {error}")
+                except PlcOffline as error:  # the story has that, every start begins so
+                    log.debug("%s: the PLC was not told %s: %s", self._box, name, error)
+                    return False
                 except PlcError as error:
                     log.info("%s: the PLC was not told %s: %s", self._box, name, error)
                     complete = False
-                    if isinstance(error, PlcOffline):
-                        break
         return complete
 
     async def _put(self, name: str, text: str) -> None:
