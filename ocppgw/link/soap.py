@@ -148,8 +148,10 @@ class SoapPeer:
                 reply.body, direction=self._direction, version=self.version, operation=operation
             )
         except Fault as fault:
+            detail = f" ({fault.detail})" if fault.detail else ""
             raise PeerFault(
-                f"{url} answered {operation.name} with the fault {fault.subcode}: {fault.reason}",
+                f"{url} answered {operation.name} with the fault"
+                f" {fault.subcode or fault.code.value}: {fault.reason}{detail}",
                 code=fault.code.value,
                 subcode=fault.subcode,
                 reason=fault.reason,

@@ -49,8 +49,9 @@ class Fault(Exception):
     """A SOAP fault: to be sent, or as received.
 
     ``subcode`` and ``reason`` are free text when received (clients take any subcode).
-    ``detail`` is for our own log and never sent. ``wire`` and ``identity`` are what could be
-    made out of the request that is answered by it.
+    ``detail`` is for our own log and never sent; of a received fault it is the text of its
+    detail element, which is where stacks put what really happened. ``wire`` and ``identity``
+    are what could be made out of the request that is answered by it.
     """
 
     def __init__(
@@ -170,11 +171,18 @@ def read_fault(element: Element) -> Fault:
     reason = next(
         (_text(e) for e in element.iter() if local_name(e.tag) in ("Text", "faultstring")), ""
     )
+    details = [e for e in element if local_name(e.tag).lower() == "detail"]
+    detail = _line(" ".join(str(text) for e in details for text in e.itertext()))
     code = _STANDARD.get(names[0].lower()) if names else None
     subcodes = names[1:] if code else names
-    return Fault(code or FaultCode.RECEIVER, subcodes[0] if subcodes else "", reason)
+    subcode = subcodes[0] if subcodes else ""
+    return Fault(code or FaultCode.RECEIVER, subcode, reason, detail=detail)
 
 
 def _text(element: Element) -> str:
+    return _line(element.text or "")
+
+
+def _line(text: str) -> str:
     """On one line, and short enough for a sentence of ours."""
-    return " ".join((element.text or "").split())[:_LONGEST]
+    return " ".join(text.split())[:_LONGEST]

@@ -109,6 +109,36 @@ async def test_a_fault_is_found_under_any_status(bench, status):
     assert "answered Reset with the fault IdentityMismatch" in str(caught.value)
 
 
+DETAIL = """<{p}detail><x:oops xmlns:x="urn:vendor"><x:code>0x17</x:code>
+<!-- of the stack --><x:text>flash is full</x:text></x:oops></{p}detail>"""
+FAULTS = {
+    "1.2": (
+        '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body><s:Fault><s:Code>'
+        "<s:Value>s:Receiver</s:Value></s:Code><s:Reason><s:Text>Failed.</s:Text></s:Reason>"
+        + DETAIL.format(p="s:").replace("s:detail", "s:Detail")
+        + "</s:Fault></s:Body></s:Envelope>"
+    ),
+    "1.1": (
+        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><s:Fault>'
+        "<faultcode>s:Server</faultcode><faultstring>Failed.</faultstring>"
+        + DETAIL.format(p="")
+        + "</s:Fault></s:Body></s:Envelope>"
+    ),
+}
+
+
+@pytest.mark.parametrize("soap", FAULTS)
+async def test_what_a_stack_says_in_the_detail_of_a_fault_is_told(bench, soap):
+    bench.reply(FAULTS[soap].encode(), status=500)
+
+    with pytest.raises(PeerFault) as caught:
+        await bench.peer().call(RESET, 1)
+
+    assert str(caught.value).endswith(
+        "answered Reset with the fault Receiver: Failed. (0x17 flash is full)"
+    )
+
+
 async def test_what_others_say_stays_on_a_line(bench):
     reason = "no such thing\n2026-05-01 BOX-2: accepted " + "x" * 10_000
     bench.reply(encode_fault(Fault(FaultCode.SENDER, "Odd" * 1000, reason), TO_STATION))
