@@ -35,6 +35,7 @@ class MeterRooms:
         keys: Callable[[], Keys],
     ) -> None:
         self._keys = keys
+        self._register = register
         self._samples_from = settings.samples_from
         self.readings = Readings(clock)
         self.stop_data = StopData(ledger, self.readings, keys=keys, limit=settings.stop_data_limit)
@@ -66,6 +67,13 @@ class MeterRooms:
             keys=keys,
             samples_from=settings.samples_from,
         )
+
+    async def load(self) -> None:
+        """Learns what was collected of the sessions that run, and that they do: what is
+        read from now on is theirs. After the register."""
+        await self.stop_data.load()
+        for session in self._register.running():
+            self.readings.session_changed(session)
 
     def session_changed(self, session: Session) -> None:
         """One began, was answered or ended."""

@@ -13,6 +13,7 @@ from ocppgw.chargepoint.records import Session
 from ocppgw.chargepoint.register import SessionRegister
 from ocppgw.chargepoint.sampling import Sampler
 from ocppgw.chargepoint.settings import Checkpoints
+from ocppgw.chargepoint.values import numbers_only
 from ocppgw.clock import Clock
 from ocppgw.delivery.policy import Bell
 from ocppgw.ocpp.enums import ReadingContext
@@ -77,6 +78,7 @@ class Metering:
 
     def saw(self, reading: Reading) -> None:
         """Keeps the newest reading of each connector."""
+        reading = numbers_only(reading)
         self._readings.saw(reading)
         session = self._register.on(reading.connector_id)
         energy = reading.energy_wh

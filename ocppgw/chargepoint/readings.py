@@ -94,7 +94,7 @@ class Readings:
     def last_energy(self, session: Session) -> tuple[int, datetime]:
         """The last energy (Wh) that is known of a running session, and since when."""
         known = self._newest.get(session.connector_id)
-        energy = None if known is None else known.reading.energy_wh
+        energy = None if known is None or known.outdated else known.reading.energy_wh
         if known is None or energy is None or energy <= session.checkpoint_wh:
             return session.checkpoint_wh, session.checkpoint_at
         return energy, max(session.checkpoint_at, whole_second(known.reading.at))

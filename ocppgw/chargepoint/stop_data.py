@@ -20,7 +20,7 @@ from ocppgw.storage.base import Delete, Document, Ensure
 
 # A stored document may have 1 MB; the values stand in it as JSON within JSON.
 LARGEST = 600_000
-ONE_MORE_AND_THE_END = 2
+ONE_MORE_BETWEEN_BEGIN_AND_END = 3
 BEGIN = ReadingContext.TRANSACTION_BEGIN
 
 
@@ -91,9 +91,10 @@ class StopData:
         """Adds a sample of a running session to a commit, unless it is one too many."""
         series = self._series(session.session, context)
         stride = series.stride
-        every = self._sessions[session.session].values()
-        if sum(len(one.kept) for one in every) + ONE_MORE_AND_THE_END > self._limit:
-            longest = max(every, key=lambda one: len(one.kept))
+        of_it = self._sessions[session.session]
+        between = [one for context_of, one in of_it.items() if context_of is not BEGIN]
+        if sum(len(one.kept) for one in between) + ONE_MORE_BETWEEN_BEGIN_AND_END > self._limit:
+            longest = max(between, key=lambda one: len(one.kept))
             self._plan_thinning(plan, session, longest)
             if longest is series:
                 stride *= 2

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
+
+import msgspec
 
 from ocppgw.ocpp import v15
 from ocppgw.ocpp.enums import Measurand, ReadingContext, UnitOfMeasure
@@ -14,6 +17,14 @@ from ocppgw.plc.base import Measured, Reading
 SAYABLE = frozenset(v15.MEASURAND.meaning().values())
 
 ENERGY = Measurand.ENERGY_ACTIVE_IMPORT_REGISTER
+
+
+def numbers_only(reading: Reading) -> Reading:
+    """The reading without what is no number, a device's way to say that it has none."""
+    values = tuple(one for one in reading.values if math.isfinite(one.value))
+    if len(values) == len(reading.values):
+        return reading
+    return msgspec.structs.replace(reading, values=values)
 
 
 def sampled(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from ocppgw.chargepoint.records import SESSIONS
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
-from ocppgw.plc import Measured, Reading
+from ocppgw.plc import Measured, Reading, StartWanted
 
 
 async def checkpoint(world):
@@ -238,3 +239,55 @@ async def test_a_sample_costs_one_commit_and_nothing_is_left_at_the_end(make_wor
     assert len(commits) == 3
     assert left == []
     assert queue == {}
+
+
+@pytest.mark.parametrize("nonsense", [float("nan"), float("inf")])
+async def test_an_energy_that_is_no_number_saves_nothing_and_stops_nobody(make_world, nonsense):
+    world = make_world(configuration={"MeterValueSampleInterval": 20})
+    plain = world.plc.reading
+    world.plc.reading = lambda number: msgspec.structs.replace(
+        plain(number),
+        values=tuple(
+            msgspec.structs.replace(one, value=nonsense)
+            if one.measurand is e.Measurand.ENERGY_ACTIVE_IMPORT_REGISTER
+            else one
+            for one in plain(number).values
+        ),
+    )
+    await world.start()
+    world.plc.start(1, "TAG")
+    await world.clock.advance(25)
+    [sample] = world.central.of(m.MeterValuesRequest)
+    saved = await checkpoint(world)
+    await world.stop()
+
+    said = {value.measurand for value in sample.meter_value[0].sampled_value}
+    assert e.Measurand.VOLTAGE in said
+    assert e.Measurand.ENERGY_ACTIVE_IMPORT_REGISTER not in said
+    assert saved == 0
+
+
+async def test_what_is_read_after_a_restart_belongs_to_the_session_that_runs(make_world):
+    world = make_world(checkpoint={"wh": 1000, "minutes": 600})
+    await world.start()
+    await world.clock.advance(5)
+    world.central.away = True
+    world.plc.start(1, "FIRST")
+    await world.clock.advance(5)
+    await world.kill()
+    world.plc.charge(1, 300)
+    await world.start()
+    await world.clock.advance(2)
+    world.plc.go_offline()  # the meter is read before the start is answered, not after
+    world.central.away = False
+    await world.clock.advance(120)
+    assert len(world.central.of(m.StartTransactionRequest)) == 1
+    second = StartWanted(
+        event_id="2", connector_id=1, at=world.clock.now(), id_tag="SECOND", meter_start_wh=350
+    )
+    await world.box._rooms.station.take(second)
+    await world.clock.advance(2)
+    [stop] = world.central.of(m.StopTransactionRequest)
+    await world.stop()
+
+    assert (stop.transaction_id, stop.meter_stop) == (1001, 300)

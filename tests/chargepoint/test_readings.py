@@ -8,7 +8,7 @@ import pytest
 
 from ocppgw.chargepoint.readings import Readings
 from ocppgw.chargepoint.records import Session
-from ocppgw.chargepoint.values import number, sampled, with_energy
+from ocppgw.chargepoint.values import number, numbers_only, sampled, with_energy
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 from ocppgw.plc import Measured, Reading
@@ -122,6 +122,28 @@ def test_the_last_energy_is_never_below_what_was_saved(read, last):
     if read is not None:
         readings.saw(energy(read))
     assert readings.last_energy(session(1, "1-1"))[0] == last
+
+
+def test_the_last_energy_of_a_session_is_none_that_was_read_before_it():
+    """A PLC may count from zero in each session: what it showed last is that of the other."""
+    readings = Readings(FakeClock())
+    readings.saw(energy(9000))
+    readings.session_changed(session(1, "1-1"))
+    assert readings.last_energy(session(1, "1-1"))[0] == 500
+    readings.saw(energy(700))
+    readings.session_changed(session(1, "1-1"))
+    assert readings.last_energy(session(1, "1-1"))[0] == 700
+
+
+@pytest.mark.parametrize("nonsense", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_was_not_read(nonsense):
+    voltage = Measured(measurand=Measurand.VOLTAGE, value=230, unit=Unit.V)
+    broken = Measured(
+        measurand=Measurand.ENERGY_ACTIVE_IMPORT_REGISTER, value=nonsense, unit=Unit.WH
+    )
+    reading = Reading(connector_id=1, at=NOON, values=(broken, voltage))
+    assert numbers_only(reading).values == (voltage,)
+    assert numbers_only(energy(5)) == energy(5)
 
 
 @pytest.mark.parametrize(

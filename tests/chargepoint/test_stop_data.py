@@ -210,6 +210,20 @@ async def test_a_long_session_is_thinned_out_evenly_also_over_a_restart(make_wor
     assert max(gaps) <= 2 * min(gaps)
 
 
+async def test_the_begin_counts_also_where_it_was_not_asked_for_at_the_time(make_world):
+    world = make_world(configuration={"MeterValueSampleInterval": 20}, stop_data_limit=10)
+    await world.start()
+    world.plc.start(1, "TAG")
+    await charging(world, 20)
+    await world.ordered(m.ChangeConfigurationRequest(key="StopTxnSampledData", value=ENERGY), 1)
+    await charging(world, 180)
+    kept = len(await world.storage.find(SAMPLES))
+    values = await stopped(world)
+    await world.stop()
+
+    assert len(values) == kept + 2 <= 10
+
+
 async def test_two_kinds_share_the_room_and_neither_is_lost(make_world):
     world = make_world(
         configuration={
