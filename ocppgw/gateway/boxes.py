@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ocppgw.chargepoint.box import ChargeBox
+from ocppgw.chargepoint.keys import FIELDS
 from ocppgw.chargepoint.server import ChargePointServer
 from ocppgw.chargepoint.settings import ChargeBoxSettings
 from ocppgw.clock import Clock
@@ -71,7 +72,9 @@ def _plan(configuration: Configuration, plugins: Plugins, clock: Clock, index: i
     options = configuration.options(
         driver.options_type, "charge_boxes", index, "plc", without=("driver",)
     )
-    context = DriverContext(box.identity, box.connectors, configuration.base, clock)
+    context = DriverContext(
+        box.identity, box.connectors, configuration.base, clock, frozenset(FIELDS)
+    )
     return BoxPlan(
         settings=box,
         state=configuration.base / box.state,

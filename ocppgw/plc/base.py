@@ -346,13 +346,15 @@ class Driver(ABC):
 class DriverContext(msgspec.Struct, frozen=True):
     """What a driver may need when it is made.
 
-    ``base`` is the folder that relative paths in the options start from.
+    ``base`` is the folder that relative paths in the options start from, ``keys`` are the
+    configuration keys that :class:`Configure` may bring (none: not told).
     """
 
     station: str
     connectors: int
     base: Path
     clock: Clock
+    keys: frozenset[str] = frozenset()
 
 
 class PlcDriver(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from ocppgw.errors import UserError
 from ocppgw.ocpp.enums import Measurand
 from ocppgw.plc import DriverContext
+from ocppgw.settings import near_miss
 from ocppgw_modbus.bound import BoundEvent, BoundMap
 from ocppgw_modbus.framing import Framing
 from ocppgw_modbus.options import DeviceOptions
@@ -35,6 +36,14 @@ def check_map(name: str, bound: BoundMap, options: DeviceOptions, context: Drive
             f"{where}there is no connector {options.connector}, the charge box has"
             f" {context.connectors}; correct `connector` or `connectors`"
         )
+    for command in bound.commands.values():
+        for key in command.keys:
+            if context.keys and key not in context.keys:
+                known = f"; its keys are {', '.join(sorted(context.keys))}"
+                raise UserError(
+                    f"{where}`configure.keys` of the register map {bound.name} has {key}, which is"
+                    f" no key of a charge box{near_miss(key, context.keys) or known}"
+                )
     if options.wire().framing is Framing.RTU:
         for point in bound.points:
             if point.unit_id == 0:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from ocppgw.plc import Configure, PlcRefused, PlcUnsupported
+from ocppgw.clock import SystemClock
+from ocppgw.errors import UserError
+from ocppgw.plc import Configure, DriverContext, PlcRefused, PlcUnsupported
 from ocppgw_modbus.bound import BoundCommand
 from ocppgw_modbus.codec import encode
 from ocppgw_modbus.commandfields import writes_of
+from ocppgw_modbus.driver import open_driver
 from ocppgw_modbus.mapfile import parse_map
+from ocppgw_modbus.options import ModbusOptions
 from ocppgw_modbus.spec import CommandKind
 
 MAP = """\
@@ -51,6 +57,29 @@ def test_a_key_is_written_as_its_register_says_it(
 
     assert encode(*place) == words
     assert (told[0].name, told[1]) == ("told", 1)  # what the PLC looks at comes last
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("HeartbeatIntervall", "; did you mean `HeartBeatInterval`?"),
+        ("Odd", "; its keys are ConnectionTimeOut, HeartBeatInterval"),
+    ],
+)
+def test_a_key_that_no_charge_box_has_is_told_at_the_start(
+    tmp_path: Path, key: str, hint: str
+) -> None:
+    text = MAP.format(register="{addr: 0, type: u16}").replace("Key:", f"{key}:")
+    (tmp_path / "map.yaml").write_text(text)
+    options = ModbusOptions(host="127.0.0.1", map=Path("map.yaml"))
+    keys = frozenset({"ConnectionTimeOut", "HeartBeatInterval"})
+    with pytest.raises(UserError) as caught:
+        open_driver(options, DriverContext("BOX", 0, tmp_path, SystemClock(), keys))
+
+    assert str(caught.value) == (
+        f"`configure.keys` of the register map map.yaml has {key}, which is no key of a charge"
+        f" box{hint}"
+    )
 
 
 @pytest.mark.parametrize(
