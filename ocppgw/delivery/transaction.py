@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -85,10 +86,8 @@ class TransactionLane(Lane):
 
     async def load(self) -> None:
         """Learns what the store holds of this box; before the first :meth:`entry`."""
-        entries = [entry async for entry in self._queue.all()]
-        last = entries[-1].sequence if entries else 0
+        last = await self._count()
         self._last = max(last, await self._queue.removed())
-        self._count(entries)
 
     def entry(self, session: str, request: Request) -> Projection:
         """A message's place in the queue, as a change for the caller's own commit, so
@@ -176,8 +175,7 @@ class TransactionLane(Lane):
             await self._bell.wait()
             return
         if heads[0].sequence not in self._waiting:  # its commit took longer than a look
-            entries = [entry async for entry in self._queue.all()]
-            self._count([entry for entry in entries if entry.sequence not in answered])
+            await self._count(answered)
         delay = self._held_for(heads[0])
         if delay > 0:
             await self._bell.wait(delay)
@@ -262,15 +260,23 @@ class TransactionLane(Lane):
 
     def _settled(self, entry: Entry) -> None:
         """The head is done; whatever stood before it never came into the store."""
-        for earlier in [s for s in self._waiting if s <= entry.sequence]:
-            del self._waiting[earlier]
+        done = itertools.takewhile(lambda sequence: sequence <= entry.sequence, self._waiting)
+        for sequence in tuple(done):
+            del self._waiting[sequence]
         try:
             self._told_settled(entry)
         except Exception:
             log.exception("%s: nobody heard that %d is settled", self._box, entry.sequence)
 
-    def _count(self, entries: Sequence[Entry]) -> None:
-        self._waiting = {e.sequence: e.queued_at for e in entries if e.parked_because is None}
+    async def _count(self, answered: frozenset[int] = frozenset()) -> int:
+        """Looks what waits, but for what is answered; the last sequence in the store."""
+        waiting, last = {}, 0
+        async for entry in self._queue.all():
+            last = entry.sequence
+            if entry.parked_because is None and last not in answered:
+                waiting[last] = entry.queued_at
+        self._waiting = waiting
+        return last
 
     async def _commit(self, *changes: Change) -> None:
         """Commits for certain, with what is left to remove: a store that is away is asked
