@@ -15,7 +15,7 @@ from ocppgw.central.station import Station
 from ocppgw.link.base import NoEndpoint, PeerError, PeerTimeout, Unreachable
 from ocppgw.link.soap import Poster, SoapPeer
 from ocppgw.observe import Observed
-from ocppgw.ocpp.model import Request, Response
+from ocppgw.ocpp.model import GetDiagnosticsResponse, Request, Response
 from ocppgw.ocpp.operations import Direction
 
 DONE = frozenset({"Accepted", "Scheduled", "RebootRequired", "Unlocked"})
@@ -57,7 +57,8 @@ class Commands:
         self._reach: dict[str, Reachability] = {}
 
     async def call(self, identity: str, request: Request, deadline: float) -> Response:
-        """Sends a command; raises :class:`PeerError`, nothing else, if it fails."""
+        """Sends a command; raises :class:`PeerError` if it fails, or ``StorageError``, before
+        anything is sent, if the station is not at hand and the store is away."""
         station = await self.station(identity)
         peer = SoapPeer(
             self._http,
@@ -144,7 +145,10 @@ class Commands:
 
 
 def accepted(response: Response) -> bool:
-    """Whether a station does, or will do, what it was told."""
+    """Whether a station does, or will do, what it was told. One that names no file of
+    diagnostics uploads none."""
+    if isinstance(response, GetDiagnosticsResponse):
+        return response.file_name is not None
     status = getattr(response, "status", None)
     return status is None or getattr(status, "value", None) in DONE
 

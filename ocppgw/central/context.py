@@ -29,7 +29,8 @@ class CentralContext(Protocol):
         """The plugin's section of the configuration (``plugins.options.<plugin>``)."""
 
     async def call(self, identity: str, request: Request, deadline: float) -> Response:
-        """Sends a command to a station; raises ``ocppgw.link.PeerError`` if it fails."""
+        """Sends a command to a station; raises ``ocppgw.link.PeerError`` if it fails, or
+        ``ocppgw.storage.StorageError``, before it is sent, if the store is away."""
 
     async def call_later(
         self, identity: str, request: Request, keep: timedelta, *, now: bool = True

@@ -258,8 +258,8 @@ class BuiltIn:
         )
         await call.commit(stored)
         energy = stored.document.get("value")
-        if number is not None and self._core.running.get(number) is None:  # late, for once
-            await self._core.zombies.more_is_known(number)
+        if number is not None and self._core.running.get(number) is None:
+            runs = await self._core.zombies.late(number)
         self._show(request.connector_id, energy, call, number if runs else None)
         return MeterValuesResponse()
 

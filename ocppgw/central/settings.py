@@ -224,8 +224,8 @@ class CentralSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         int,
         Meta(
             description="A transaction whose stop never came is closed when its connector has"
-            " been reported Available for that many seconds; a stop that comes later replaces"
-            " that end. 0: never.",
+            " been reported Available for that many seconds, without a value of it; values that"
+            " come later move that end, a stop replaces it. 0: never.",
             ge=0,
         ),
     ] = 300

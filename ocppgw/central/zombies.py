@@ -167,15 +167,17 @@ class Zombies:
         self._running.forget(number)
         await self._closed(document | fields)
 
-    async def more_is_known(self, number: int) -> None:
-        """Values are stored of a transaction that does not run: if its end was made by a
-        rule, it goes on to them."""
+    async def late(self, number: int) -> bool:
+        """Values are stored of a transaction that is not known to run here; says if it does.
+
+        If its end was made by a rule, it goes on to them.
+        """
         document = await self._storage.get(TRANSACTION, (number,))
         while document is not None and "synthetic" in document:
             reading = await self._last_reading(document)
             ends = document["meterStop"], document["stopTimestamp"]
             if reading is None or reading == ends:
-                return
+                return False
             rule = Rule(document["synthetic"])
             change = Update(
                 TRANSACTION,
@@ -189,7 +191,8 @@ class Zombies:
             except Conflict as conflict:
                 document = conflict.current
             else:
-                return
+                return False
+        return document is not None and document["state"] == ACTIVE
 
     def _end(self, document: Document, rule: Rule, reading: tuple[int, datetime]) -> Document:
         meter, at = reading

@@ -112,11 +112,15 @@ async def test_a_rule_that_comes_in_between_overlooks_none(make, tools):
     number = (await bench.call(tools.start())).transaction_id
     zombies, document = bench.central._core.zombies, await bench.storage.get(TRANSACTION, (number,))
     newer = document | {"transactionId": 4711, "timestamp": after(tools, 50)}
+    await bench.call(values(tools, number, (10, 1200)))
     bench.storage.first["commit metervalues"] = lambda: zombies.begun(newer)
 
     await bench.call(values(tools, number, (20, 1500)))
 
     assert await end(bench, number) == (1500, after(tools, 20), 500)
+    await bench.central.flush()
+    (connector,) = (await bench.central.views.station("CP-1"))["connectors"]
+    assert (connector["charging"], connector["consumption"]) == (False, 1500)
     await bench.central.stop()
 
 
