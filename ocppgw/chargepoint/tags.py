@@ -14,13 +14,16 @@ from ocppgw.chargepoint.tag_cache import TagCache
 from ocppgw.chargepoint.tag_store import folded, lasting, valid_at
 from ocppgw.clock import Clock
 from ocppgw.delivery.policy import Bell
-from ocppgw.ocpp.enums import CommandStatus
 from ocppgw.ocpp.model import IdTagInfo
 from ocppgw.storage.base import StorageError
 
 log = logging.getLogger(__name__)
 
 STORE_RETRY = 1.0
+
+
+class NotCleared(Exception):
+    """Why the cache is not cleared, in a few words."""
 
 
 class KnownTag(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,18 +106,16 @@ class Tags:
         else:
             self.cache.plan_forgotten(plan, [id_tag])
 
-    async def clear_cache(self) -> CommandStatus:
-        """Does what ClearCache asks. The local list stays: it is the central system's to
-        change with SendLocalList. (The original dropped it, O-38; the specification's
-        cache is what the station has learned.)"""
+    async def clear_cache(self) -> None:
+        """Does what ClearCache asks, or raises :class:`NotCleared`. The local list stays: it
+        is the central system's to change with SendLocalList. (The original dropped it,
+        O-38; the specification's cache is what the station has learned.)"""
         if not self._keys().cache_enabled:
-            return CommandStatus.REJECTED
+            raise NotCleared("AuthorizationCacheEnabled is false")
         try:
             await self.cache.clear(and_then=self._said.clear)
         except StorageError as error:
-            log.warning("%s: the cache is not cleared: %s", self._ledger.box, error)
-            return CommandStatus.REJECTED
-        return CommandStatus.ACCEPTED
+            raise NotCleared(f"the store cannot write: {error}") from error
 
     async def run(self) -> None:
         """Writes down what the central system says of tags."""

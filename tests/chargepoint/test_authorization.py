@@ -503,6 +503,17 @@ async def test_clear_cache_forgets_the_cache_and_keeps_the_list(world):
     assert verdicts == [True, False]
 
 
+async def test_a_box_that_remembers_nothing_has_no_cache_to_clear(world):
+    await begun(world)
+    await configure(world, "AuthorizationCacheEnabled", "false")
+    answer = await world.ordered(m.ClearCacheRequest(), 5)
+    infos = world.central.infos()
+    await world.stop()
+
+    assert answer.status is e.CommandStatus.REJECTED
+    assert infos == ["clear cache: AuthorizationCacheEnabled is false"]
+
+
 # Crashes
 
 

@@ -11,7 +11,7 @@ import pytest
 from ocppgw.chargepoint.keys import Keys
 from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.tag_cache import TagCache
-from ocppgw.chargepoint.tags import Tags
+from ocppgw.chargepoint.tags import NotCleared, Tags
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 from ocppgw.storage import StorageUnavailable
@@ -256,7 +256,7 @@ async def test_clear_cache_leaves_the_local_list():
     await desk.list(1, A=ACCEPTED)
     await desk.say(B=ACCEPTED)
 
-    assert await desk.tags.clear_cache() is e.CommandStatus.ACCEPTED
+    await desk.tags.clear_cache()
     await desk.open()
     assert desk.found("A") == (ACCEPTED, True, True)
     assert desk.found("B") is None
@@ -268,7 +268,8 @@ async def test_clear_cache_is_rejected_where_there_is_none_or_it_cannot_be_clear
     await desk.say(B=ACCEPTED)
     desk.storage.failure = StorageUnavailable("no space left on device")
     desk.tags.said("C", BLOCKED)
-    assert await desk.tags.clear_cache() is e.CommandStatus.REJECTED
+    with pytest.raises(NotCleared, match="no space left on device"):
+        await desk.tags.clear_cache()
     desk.storage.failure = None
     running = asyncio.ensure_future(desk.tags.run())
     await desk.clock.advance(1)
@@ -277,7 +278,8 @@ async def test_clear_cache_is_rejected_where_there_is_none_or_it_cannot_be_clear
     assert desk.found("C") == (BLOCKED, False, False)
     assert desk.found("B") == (ACCEPTED, False, True)
     desk.set(cache_enabled=False)
-    assert await desk.tags.clear_cache() is e.CommandStatus.REJECTED
+    with pytest.raises(NotCleared, match="AuthorizationCacheEnabled is false"):
+        await desk.tags.clear_cache()
 
 
 async def test_what_was_said_is_remembered_once_the_store_can():
@@ -320,7 +322,7 @@ async def test_what_is_said_while_the_last_word_is_written_is_the_last_word():
 async def test_what_was_said_before_the_cache_was_cleared_is_not_remembered_after():
     desk = await Desk().open()
     desk.tags.said("A", ACCEPTED)
-    assert await desk.tags.clear_cache() is e.CommandStatus.ACCEPTED
+    await desk.tags.clear_cache()
     running = asyncio.ensure_future(desk.tags.run())
     await desk.clock.advance(1)
     running.cancel()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from ocppgw.chargepoint.calls import BoxContext
 from ocppgw.chargepoint.context import AnyChargePointHandler, ChargePointCall
 from ocppgw.chargepoint.local_list import NotTaken
+from ocppgw.chargepoint.tags import NotCleared
 from ocppgw.ocpp import model as m
-from ocppgw.ocpp.enums import UpdateStatus
+from ocppgw.ocpp.enums import CommandStatus, UpdateStatus
 
 
 def handlers(box: BoxContext) -> dict[type[m.Request], AnyChargePointHandler]:
@@ -14,7 +15,12 @@ def handlers(box: BoxContext) -> dict[type[m.Request], AnyChargePointHandler]:
     tags = box.tags
 
     async def clear_cache(request: m.ClearCacheRequest, call: ChargePointCall) -> m.Response:
-        return m.ClearCacheResponse(status=await tags.clear_cache())
+        try:
+            await tags.clear_cache()
+        except NotCleared as why:
+            box.operations.explain(0, "clear cache", str(why))
+            return m.ClearCacheResponse(status=CommandStatus.REJECTED)
+        return m.ClearCacheResponse(status=CommandStatus.ACCEPTED)
 
     async def list_version(
         request: m.GetLocalListVersionRequest, call: ChargePointCall
