@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,10 +33,11 @@ def quick_map(folder: Path) -> Path:
 class Plc:
     """A simulated PLC; ``log`` is what it told, oldest first."""
 
-    def __init__(self, program: Program, port: int, console: Path, begin: int) -> None:
-        """``begin`` is where in that file this life of it begins."""
+    def __init__(self, program: Program, where: dict[str, Any], console: Path, begin: int) -> None:
+        """``where`` it answers; ``begin`` is where in that file this life of it begins."""
         self.program = program
-        self.port = port
+        self.port: int = where.get("port", 0)
+        self.serial: str = where.get("serial", "")
         self._console = console
         self._read = begin
         self._log: list[dict[str, Any]] = []
@@ -52,12 +53,17 @@ class Plc:
         speed: float,
         port: int = 0,
         energy: float = 100_000,
+        line: Sequence[str] = (),
+        name: str = "plc",
     ) -> Self:
-        """Starts the process on that register map and waits until it listens."""
-        console = folder / "plc.log"
+        """Starts the process on that register map and waits until it listens.
+
+        ``line`` are options for another line than TCP.
+        """
+        console = folder / f"{name}.log"
         begin = console.stat().st_size if console.exists() else 0
         program = Program(
-            *(*OCPPGW, "simulate", "plc", str(described), "--port", str(port)),
+            *(*OCPPGW, "simulate", "plc", str(described), "--port", str(port), *line),
             *("--connectors", str(connectors), "--speed", str(speed)),
             *("--energy", str(energy), "--json", "--control"),
             cwd=folder,
@@ -69,7 +75,7 @@ class Plc:
         except BaseException:
             program.kill()
             raise
-        return cls(program, json.loads(listening.group())["details"]["port"], console, begin)
+        return cls(program, json.loads(listening.group())["details"], console, begin)
 
     @property
     def log(self) -> list[dict[str, Any]]:

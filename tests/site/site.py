@@ -55,6 +55,8 @@ class Site:
     more than hand frames on.
     """
 
+    box = BOX  # the charge box that the central system knows
+
     def __init__(
         self,
         folder: Path,
@@ -111,12 +113,12 @@ class Site:
     def configure(self) -> None:
         """Writes the configuration files."""
         central = CENTRAL_YAML.format(
-            port=self.central_port, box=BOX, tag=TAG, store=self._stores["central"]
+            port=self.central_port, box=self.box, tag=TAG, store=self._stores["central"]
         )
         (self.folder / "central.yaml").write_text(central)
         box = BOX_YAML.format(
             port=self.box_port,
-            box=BOX,
+            box=self.box,
             state=self._stores["box"],
             connectors=self._connectors,
             soap=self.soap.port or self.central_port,

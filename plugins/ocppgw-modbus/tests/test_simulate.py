@@ -26,9 +26,12 @@ from ocppgw.testing.plc import RecordingStation, running
 from ocppgw_modbus.driver import open_driver
 from ocppgw_modbus.options import ModbusOptions, PluginOptions, SimulateOptions
 from ocppgw_modbus.simulate import Simulation
+from ocppgw_modbus.simulate.connector import Phase
 from ocppgw_modbus.simulate.day import DEFAULT_DAY, live, load_day
 from ocppgw_modbus.simulate.lines import json_line, obey, plain_line
 from ocppgw_modbus.spec import CommandKind
+
+MAPS = Path(__file__).parents[3] / "config" / "maps"
 
 
 class Hand:
@@ -44,11 +47,15 @@ class Hand:
 
     def take(self, kind: str, connector: int = 1) -> None:
         """Acknowledges an event, all four phases."""
-        assert self.plc.value(f"{kind}_request", connector) == 1
-        self.plc.put(f"{kind}_acknowledge", 1, connector)
+        self.take_of(f"{kind}_request", f"{kind}_acknowledge", connector)
+
+    def take_of(self, request: str, acknowledge: str, connector: int = 1) -> None:
+        """The same of an event with these registers."""
+        assert self.plc.value(request, connector) == 1
+        self.plc.put(acknowledge, 1, connector)
         self.cycles(2)
-        assert self.plc.value(f"{kind}_request", connector) == 0
-        self.plc.put(f"{kind}_acknowledge", 0, connector)
+        assert self.plc.value(request, connector) == 0
+        self.plc.put(acknowledge, 0, connector)
         self.cycles(2)
 
     def ask(self, name: str, answer: str, connector: int = 0, **fields: Any) -> int:
@@ -367,6 +374,46 @@ async def test_a_plc_without_hand_shakes(tmp_path: Path) -> None:
     write("command", 1, 0)
     plc.cycle()
     assert plc.find("restarted")
+
+
+def test_a_meter_of_its_own() -> None:
+    """Its serial number is a number, and what it sees comes from an order."""
+    hand = Hand(MAPS / "rail-meter.yaml", energy=5000)
+    assert (hand.plc.value("serial"), hand.plc.value("energy", 1)) == (1, 6000)
+    hand.plc.program.connectors[1].load = 36_000  # W; a cycle is 0.05 s
+    hand.cycles(40)
+    assert (hand.plc.value("power", 1), hand.plc.value("energy", 1)) == (36_000, 6020)
+
+
+def test_a_reader_of_its_own_begins_nothing() -> None:
+    hand = Hand(MAPS / "tag-reader.yaml")
+    hand.plc.program.connectors[1].present_tag("04A1")
+    hand.cycles()
+    hand.take_of("request", "acknowledge")
+    hand.plc.program.connectors[1].tag_answered(True, 1, "")
+    hand.cycles(2000)
+    assert hand.plc.find("tag accepted", connector=1)
+    assert not hand.plc.find("gave up")
+
+
+def test_a_controller_is_told_of_tags_that_a_reader_has_read() -> None:
+    hand = Hand(MAPS / "cabinet-plc.yaml")
+    plc = hand.plc.program.connectors[1]
+
+    def tell(id_tag: str, accepted: int = 1) -> None:
+        assert hand.ask("tag_answered", "tag_answer", 1, tag_accepted=accepted, tag_id=id_tag) == 1
+
+    plc.arrive()
+    tell("04A1", accepted=0)
+    assert plc.kept.phase is Phase.FREE
+    tell("04A1")
+    hand.take("start")
+    assert (plc.kept.phase, plc.kept.session_tag) == (Phase.CHARGING, "04A1")
+    tell("04B2")
+    assert plc.kept.phase is Phase.CHARGING
+    tell("04A1")
+    hand.take("stop")
+    assert plc.kept.phase is Phase.ENDED
 
 
 async def test_the_built_in_day_with_a_driver(demo_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from ocppgw_modbus.simulate.simulation import Simulation
 from ocppgw_modbus.spec import CommandKind
@@ -57,6 +58,17 @@ class Fail(Order, frozen=True, kw_only=True, tag="fail"):
 
     async def perform(self, simulation: Simulation) -> object:
         await simulation.fail(self.code, self.connector)
+        return None
+
+
+class Load(Order, frozen=True, kw_only=True, tag="load"):
+    """A meter that is a device of its own sees so much power from now on."""
+
+    watts: Annotated[float, Meta(ge=0)]
+    connector: int = 1
+
+    async def perform(self, simulation: Simulation) -> object:
+        await simulation.load(self.watts, self.connector)
         return None
 
 
@@ -196,6 +208,7 @@ AnyOrder: TypeAlias = (
     | Tag
     | Leave
     | Fail
+    | Load
     | Refuse
     | Ignore
     | Halt

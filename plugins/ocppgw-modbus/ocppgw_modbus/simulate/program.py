@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from ocppgw.ocpp.enums import ChargePointStatus as Status
 from ocppgw.ocpp.enums import Measurand, Reason
-from ocppgw_modbus.bound import BoundCommand, BoundMap, BoundMeter, BoundStatus
+from ocppgw_modbus.bound import TEXTS, BoundCommand, BoundMap, BoundMeter, BoundStatus, Point
 from ocppgw_modbus.simulate.connector import FULL_POWER, Connector, Reserved
 from ocppgw_modbus.simulate.handshakes import CommandIn, EventOut, Fields, Raised, Tell, Verdict
 from ocppgw_modbus.simulate.keys import KeysIn
@@ -161,7 +161,7 @@ class Program:
         if identity.running is not None:
             self._registers.put(identity.running, 1)
         for field, point in identity.texts.items():
-            self._registers.put(point, self._identity[field])
+            self._registers.put(point, _shown(point, self._identity[field]))
         for status in self._bound.statuses:
             if status.connector in self.connectors:
                 self._show_status(status, self.connectors[status.connector])
@@ -256,6 +256,13 @@ class Program:
         elif kind is K.CANCEL_RESERVATION:
             known = F.RESERVATION in fields
             connector.cancel_reservation(int(fields[F.RESERVATION]) if known else None)
+
+
+def _shown(point: Point, text: str) -> SimValue:
+    """An identity's text; a register for numbers shows the digits in it."""
+    if point.type in TEXTS:
+        return text
+    return int("".join(one for one in text if one.isdigit()) or "0")
 
 
 def _moment(value: SimValue) -> datetime:

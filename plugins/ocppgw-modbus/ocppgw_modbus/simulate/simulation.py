@@ -155,6 +155,10 @@ class Simulation:
         """A fault of that number; 0 repairs it."""
         self.program.connectors[connector].fault = code
 
+    async def load(self, watts: float, connector: int = 1) -> None:
+        """A meter that is a device of its own sees so much power from now on."""
+        self.program.connectors[connector].load = watts
+
     async def restart(self, *, forgetful: bool = False) -> None:
         """A power cut of the PLC; ``forgetful`` loses what is retained, too."""
         self.program.restart(forgetful=forgetful)
