@@ -63,7 +63,8 @@ class Pending:
         accepted, ``UserError`` for a ``keep`` beyond ``LONGEST`` or too many commands.
         """
         if not timedelta(0) < keep <= LONGEST:
-            raise UserError(f"a command can wait for up to {LONGEST.days} days, not for {keep}")
+            most = LONGEST.days
+            raise UserError(f"a command can wait for longer than 0 s and up to {most} days")
         identity = (await self._commands.station(identity)).identity
         most = self._core.settings.max_pending
         if len(await self._store.open(identity)) >= most:

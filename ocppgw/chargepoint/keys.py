@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, field
 
+from ocppgw.describe import described
 from ocppgw.ocpp.enums import Measurand
 
 A_WEEK = 7 * 24 * 3600
@@ -149,7 +150,10 @@ def parsed(name: str, text: str) -> Any:
         plain = {"true": True, "1": True, "false": False, "0": False}.get(text.casefold(), text)
     elif re.fullmatch(r"\+?[0-9]+", text):
         plain = int(text)
-    return msgspec.convert(plain, kind, strict=bare is bool)
+    try:
+        return msgspec.convert(plain, kind, strict=bare is bool)
+    except msgspec.ValidationError:
+        raise ValueError(f'expected {described(kind)}, got "{text}"') from None
 
 
 def shown(value: object) -> str:

@@ -232,7 +232,9 @@ class Operations:
                 outcome = Outcome.UNSUPPORTED
         except NotDone as error:
             reason = sentence = str(error)
-        self.explain(connector_id, what, reason, sentence)
+        # A driver's sentence may begin with what it was to do, and where.
+        before, _, after = sentence.partition(": ")
+        self.explain(connector_id, what, reason, after if before.startswith(what) else sentence)
         return outcome
 
     async def _stop(self, session: Session) -> None:

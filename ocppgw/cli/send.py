@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote, urlencode
@@ -82,15 +83,38 @@ def _who() -> str:
 
 
 def _told(reply: dict[str, Any]) -> str:
-    """The answer in a line, and what else it holds indented below."""
+    """The answer in a line, and what else it holds below."""
     if "pending" in reply:
         return f"{reply['operation']}: {_kept(reply['pending'])}"
     response = dict(reply["response"])
-    status = response.pop("status", None)
-    line = f"{reply['operation']}: {status or 'answered'}"
+    words = _IN_WORDS.get(reply["operation"])
+    if words is not None:
+        line, below = words(response)
+    else:
+        line = response.pop("status", "answered")
+        below = [json.dumps(response, indent=2)] if response else []
     if reply.get("explanation"):
         line += f": {reply['explanation']}"
-    return f"{line}\n{json.dumps(response, indent=2)}" if response else line
+    return "\n".join([f"{reply['operation']}: {line}", *below])
+
+
+def _keys(response: dict[str, Any]) -> tuple[str, list[str]]:
+    keys = response.get("configurationKey", [])
+    below = [
+        f"{key['key']} = {key.get('value', '')}{'  (read-only)' if key['readonly'] else ''}"
+        for key in keys
+    ]
+    if "unknownKey" in response:
+        below.append(f"not known: {', '.join(response['unknownKey'])}")
+    return f"{len(keys)} key{'' if len(keys) == 1 else 's'}", below
+
+
+# What has no status of its own; each gives the first line, and those below.
+_IN_WORDS: dict[str, Callable[[dict[str, Any]], tuple[str, list[str]]]] = {
+    "GetConfiguration": _keys,
+    "GetDiagnostics": lambda response: (response.get("fileName", "there is no file"), []),
+    "GetLocalListVersion": lambda response: (f"version {response['listVersion']}", []),
+}
 
 
 def _kept(command: dict[str, Any]) -> str:

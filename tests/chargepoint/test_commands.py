@@ -118,6 +118,7 @@ async def test_a_remote_start_that_is_not_done_is_rejected_and_says_why(
     assert answer.status is REJECTED
     assert reached == [info]
     assert any("remote start refused: " in line for line in world.story())
+    assert not any("refused: remote start" in line for line in world.story())
 
 
 async def test_a_faulted_connector_is_not_started(world):

@@ -147,6 +147,8 @@ async def test_what_cannot_be_changed_is_not_and_the_operator_reads_why(world):
     assert list(answers.values()) == [NOT_SUPPORTED, REJECTED, REJECTED, REJECTED]
     assert infos == list(answers)
     assert "station: MeterValuesSampledData refused: no meter here shows SoC" in world.story()
+    wrong = "station: HeartBeatInterval refused: expected a whole number from 1 to 604800"
+    assert f'{wrong}, got "soon"' in world.story()
 
 
 async def test_a_measurand_that_no_meter_shows_is_refused_and_nothing_changes(world):

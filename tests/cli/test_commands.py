@@ -204,8 +204,8 @@ def test_send_asks_the_running_gateway(
     assert (accepted.returncode, accepted.stdout) == (0, "UnlockConnector: Unlocked\n")
     assert rejected.returncode == 3
     assert rejected.stdout.startswith("RemoteStopTransaction: Rejected")
-    assert json.loads(keys.stdout.partition("\n")[2])["configurationKey"][0]["value"] == "2"
-    assert json.loads(listed.stdout.partition("\n")[2]) == {"unknownKey": ["Foo"]}
+    assert keys.stdout == "GetConfiguration: 1 key\nNumberOfConnectors = 2  (read-only)\n"
+    assert listed.stdout == "GetConfiguration: 0 keys\nnot known: Foo\n"
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert unknown.stderr.startswith("no station NOBODY is known here")
     assert wrong.stderr.splitlines() == [
