@@ -359,10 +359,12 @@ async def test_availability_that_the_plc_does_not_change_is_rejected(world):
     await world.clock.advance(1)
     unsupported = await world.ordered(availability(1, OUT), 5)
     already = await world.ordered(availability(1, IN), 5)
+    infos = world.central.infos()
     await world.stop()
 
     rejected = e.AvailabilityStatus.REJECTED
     assert [a.status for a in (refused, unknown, odd, unsupported)] == [rejected] * 4
+    assert "availability: there is no type Maybe" in infos
     assert already.status is e.AvailabilityStatus.ACCEPTED
 
 
@@ -494,7 +496,7 @@ async def test_a_plc_without_reset_says_so(world):
     await world.stop()
 
     assert (answer.status, odd.status) == (REJECTED, REJECTED)
-    assert infos == ["reset: PLC has no way to do it"]
+    assert infos == ["reset: PLC has no way to do it", "reset: there is no type Warm"]
 
 
 # The rest

@@ -39,6 +39,8 @@ def handlers(box: BoxContext) -> dict[type[m.Request], AnyChargePointHandler]:
         request: m.ChangeAvailabilityRequest, call: ChargePointCall
     ) -> m.Response:
         if isinstance(request.type, e.Unknown):
+            why = f"there is no type {request.type.value}"
+            operations.explain(request.connector_id, "availability", why)
             return m.ChangeAvailabilityResponse(status=e.AvailabilityStatus.REJECTED)
         operative = request.type is e.AvailabilityType.OPERATIVE
         status = await operations.change_availability(request.connector_id, operative=operative)
@@ -46,6 +48,7 @@ def handlers(box: BoxContext) -> dict[type[m.Request], AnyChargePointHandler]:
 
     async def reset(request: m.ResetRequest, call: ChargePointCall) -> m.Response:
         if isinstance(request.type, e.Unknown):
+            operations.explain(0, "reset", f"there is no type {request.type.value}")
             return m.ResetResponse(status=e.CommandStatus.REJECTED)
         outcome = await operations.reset(hard=request.type is e.ResetType.HARD)
         return m.ResetResponse(status=_status(outcome))
