@@ -66,7 +66,7 @@ def read_int(text: str, *, rounded: bool = False) -> int:
 def write_int(value: int) -> str:
     """Raises ValueError beyond 32 bits."""
     if not INT_MIN <= value <= INT_MAX:
-        raise ValueError(f"{value} does not fit an xs:int")
+        raise ValueError(f"expected a number from {INT_MIN} to {INT_MAX}, got {value}")
     return str(value)
 
 

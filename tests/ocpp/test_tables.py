@@ -101,7 +101,7 @@ def test_a_message_that_1_5_cannot_say_at_all() -> None:
             m.StartTransactionRequest(
                 connector_id=2**31, id_tag="T", timestamp=NOON, meter_start=0
             ),
-            "2147483648 does not fit",
+            "expected a number from -2147483648 to 2147483647, got 2147483648",
         ),
         (
             m.StartTransactionRequest(
