@@ -44,7 +44,8 @@ class GatewayService(Service):
         self._reactor = reactor
         self._starting: asyncio.Task[None] | None = None
         self._hangup: Hangup | None = None
-        self._reloads: set[asyncio.Task[None]] = set()
+        self._reload_wanted = False  # and has not begun
+        self._reloading: asyncio.Task[None] | None = None
 
     def privilegedStartService(self) -> None:  # noqa: N802  Twisted's name
         """Binds the ports; raises ``UserError`` if one cannot be had."""
@@ -78,13 +79,19 @@ class GatewayService(Service):
         self._reactor.sigInt(signal.SIGINT)
 
     def _begin_reload(self) -> None:
-        task = asyncio.ensure_future(self._reload())
-        self._reloads.add(task)
-        task.add_done_callback(self._reloads.discard)
+        """However often it is asked for during a reload, one follows: it reads what is there."""
+        self._reload_wanted = True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.ensure_future(self._reload_while_wanted())
 
-    async def _reload(self) -> None:
+    async def _reload_while_wanted(self) -> None:
         if self._starting is not None:
             await asyncio.wait([self._starting])  # the file may have changed since it was read
+        while self._reload_wanted:
+            self._reload_wanted = False
+            await self._reload()
+
+    async def _reload(self) -> None:
         try:
             await self._gateway.reload()
         except UserError:
@@ -104,6 +111,6 @@ class GatewayService(Service):
             self._starting.cancel()
             await asyncio.wait([self._starting])
         await self._gateway.stop()
-        if self._reloads:
-            await asyncio.wait(self._reloads)
+        if self._reloading is not None:
+            await asyncio.wait([self._reloading])
         log.info("stopped")

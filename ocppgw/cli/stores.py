@@ -92,7 +92,7 @@ class Files:
 
     def _hint(self) -> str:
         if self._configuration.settings.control is not None:
-            return ""
+            return " (if that is a gateway, name its control socket with --socket)"
         return (
             f" (if that is a gateway, give it a `control` section in"
             f" {self._configuration.path}, and it does this while it runs)"

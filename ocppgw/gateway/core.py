@@ -223,7 +223,8 @@ class Gateway:
         try:
             await asyncio.to_thread(replace)
         finally:
-            await self._started_again(part)
+            if not self._house.ending:  # else it would start behind the back of the end
+                await self._started_again(part)
 
     async def _started_again(self, part: Part[Any]) -> None:
         try:

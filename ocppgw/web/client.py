@@ -41,7 +41,8 @@ class ControlClient:
             status, text = reply.status, reply.read()
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise UserError(
-                f"no gateway is running at {self._path}; start one with `ocppgw run FILE`"
+                f"no gateway is running at {self._path}; start one with `ocppgw run FILE`,"
+                " or name its control socket with --socket"
             ) from error
         except PermissionError as error:
             raise UserError(

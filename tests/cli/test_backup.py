@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import sqlite3
@@ -36,16 +35,18 @@ def file(tmp_path: Path, central_yaml: str, box_yaml: Callable[[int], str]) -> P
 
 
 @pytest.fixture
-def setting(ocppgw: Any) -> Callable[..., str]:
+def setting(tmp_path: Path) -> Callable[..., str]:
     """A configuration key that the box keeps; given a value, sets it first."""
+    client = ControlClient(tmp_path / "control.sock")
+
+    def call(operation: str, **fields: object) -> Any:
+        return client.call("POST", f"/api/stations/BOX-1/operations/{operation}", fields)
 
     def ask(value: int | None = None) -> str:
         key = "ConnectionTimeOut"
         if value is not None:
-            fields = (f"key={key}", f"value={value}")
-            assert ocppgw("send", "BOX-1", "ChangeConfiguration", *fields, *CONFIG).returncode == 0
-        told = ocppgw("send", "BOX-1", "GetConfiguration", f'key=["{key}"]', *CONFIG)
-        answer = json.loads(told.stdout.partition("\n")[2])
+            assert call("ChangeConfiguration", key=key, value=str(value))["done"]
+        answer = call("GetConfiguration", key=[key])["response"]
         return str(answer["configurationKey"][0]["value"])
 
     return ask
@@ -123,10 +124,14 @@ def test_a_gateway_without_a_control_socket_is_respected(
             ocppgw("restore", "a.tar", "--yes", *CONFIG),
             ocppgw("check-store", *CONFIG),
         ]
+        file.write_text(file.read_text() + "control: {socket: moved.sock}\n")
+        refused.append(ocppgw("backup", "b.tar", *CONFIG))
+        assert ocppgw("backup", "c.tar", *CONFIG, "--socket", "control.sock").returncode == 0
     for done in refused:
         assert done.returncode == 1
         assert f"the file is in use by process {process};" in done.stderr
     assert "give it a `control` section in" in refused[0].stderr
+    assert "name its control socket with --socket" in refused[-1].stderr
     assert not (tmp_path / "b.tar").exists()
 
 

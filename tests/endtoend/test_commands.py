@@ -285,7 +285,7 @@ async def test_without_a_central_system_or_a_charge_box(site: Site) -> None:
     assert (down.returncode, down.stdout) == (1, "")
     assert down.stderr == (
         f"no gateway is running at {site.folder / 'central.sock'};"
-        " start one with `ocppgw run FILE`\n"
+        " start one with `ocppgw run FILE`, or name its control socket with --socket\n"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ocppgw.link.base import PeerError
 from ocppgw.net import gate
 from ocppgw.ocpp import model as m
 from ocppgw.storage.base import StorageError
+from ocppgw.storage.sqlite import FileLock
 
 
 async def get(port: int) -> bytes:
@@ -98,6 +100,35 @@ async def test_a_store_that_is_none_is_told_and_may_be_mended(
         store.unlink()
         assert (await gateway.reload()).done == ("central_system: restarted with the new settings",)
         assert (await get(gateway.port("central_system"))).startswith(b"HTTP/1.1 404 ")
+
+
+async def test_an_exchange_that_the_end_meets_is_finished_and_starts_nothing(
+    running_gateway: Any, central_yaml: str, tmp_path: Path, until: Any
+) -> None:
+    begun, goes_on, done = threading.Event(), threading.Event(), []
+
+    def replace() -> None:
+        begun.set()
+        assert goes_on.wait(30)
+        done.append(True)
+
+    async with running_gateway(central_yaml) as gateway:
+        exchange = asyncio.ensure_future(gateway.exchange(tmp_path / "central.db", replace))
+        await asyncio.to_thread(begun.wait, 30)
+        stopping = asyncio.ensure_future(gateway.stop())
+
+        async def ending() -> bool:
+            return bool(gateway._house.ending)
+
+        await until(ending)
+        goes_on.set()
+        await exchange
+        await stopping
+
+        assert done == [True]
+        assert gateway.central is None
+        with closing(FileLock(tmp_path / "central.db")):
+            pass
 
 
 async def test_who_calls_a_box_that_is_away_is_to_come_back_later(

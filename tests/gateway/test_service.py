@@ -145,6 +145,30 @@ async def test_sighup_has_the_configuration_read_again(
     assert signal.getsignal(signal.SIGHUP) is before
 
 
+async def test_many_sighups_in_a_row_are_two_reloads() -> None:
+    gateway = Gateway()
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def reload() -> None:
+        gateway.told.append("reload")
+        begun.set()
+        await goes_on.wait()
+
+    gateway.reload = reload  # type: ignore[method-assign]
+    made, _ = service(gateway)
+    made.startService()
+    await gateway.began.wait()
+    signal.raise_signal(signal.SIGHUP)
+    await asyncio.wait_for(begun.wait(), 30)
+    for _ in range(50):  # the file may have changed since the first one read it
+        signal.raise_signal(signal.SIGHUP)
+    await asyncio.sleep(0)
+    goes_on.set()
+    await result_of(made.stopService())
+
+    assert gateway.told.count("reload") == 2
+
+
 async def test_a_terminal_that_is_closed_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     there = [True]
     monkeypatch.setattr(hangup, "has_terminal", lambda: there[0])
