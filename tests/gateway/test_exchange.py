@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -103,8 +104,9 @@ async def test_a_store_that_is_none_is_told_and_may_be_mended(
 
 
 async def test_an_exchange_that_the_end_meets_is_finished_and_starts_nothing(
-    running_gateway: Any, central_yaml: str, tmp_path: Path, until: Any
+    running_gateway: Any, central_yaml: str, tmp_path: Path, until: Any, caplog: Any
 ) -> None:
+    caplog.set_level(logging.INFO)
     begun, goes_on, done = threading.Event(), threading.Event(), []
 
     def replace() -> None:
@@ -126,6 +128,7 @@ async def test_an_exchange_that_the_end_meets_is_finished_and_starts_nothing(
         await stopping
 
         assert done == [True]
+        assert "runs again" not in caplog.text
         assert gateway.central is None
         with closing(FileLock(tmp_path / "central.db")):
             pass
