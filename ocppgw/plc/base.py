@@ -158,7 +158,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerTag(Command, frozen=True, kw_only=True):
-    """The answer to the :class:`TagPresented` with that event id."""
+    """The answer to the :class:`TagPresented` with that event id.
+
+    Repeated until it is taken; once nobody stands there any more (``tag_answer_age``), as
+    a refusal.
+    """
 
     event_id: str
     connector_id: int
