@@ -41,7 +41,8 @@ _AVAILABLE = ChargePointStatus.AVAILABLE.value
 
 
 class Zombies:
-    """Closes what no longer runs. ``closed`` is told of each, with the document as closed."""
+    """Closes what no longer runs. ``closed`` is told of each, with the document as closed,
+    and again when its end has moved."""
 
     def __init__(
         self,
@@ -179,10 +180,11 @@ class Zombies:
             if reading is None or reading == ends:
                 return False
             rule = Rule(document["synthetic"])
+            fields = self._end(document, rule, reading)
             change = Update(
                 TRANSACTION,
                 (number,),
-                self._end(document, rule, reading),
+                fields,
                 {"synthetic": rule.value, "meterStop": ends[0], "stopTimestamp": ends[1]},
                 self._new_commit_id(),
             )
@@ -191,6 +193,7 @@ class Zombies:
             except Conflict as conflict:
                 document = conflict.current
             else:
+                await self._closed(document | fields)
                 return False
         return document is not None and document["state"] == ACTIVE
 

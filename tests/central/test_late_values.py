@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ocppgw.central.schema import COLLECTIONS, METERVALUES, TRANSACTION
+from ocppgw.observe import StateChange
 from ocppgw.ocpp import Fault
 from ocppgw.storage import StorageUnavailable
 
@@ -51,6 +52,8 @@ async def test_the_end_goes_on_to_the_last_of_them(closed, tools):
     assert await end(bench, number) == (1800, after(tools, 30), 800)
     await bench.call(values(tools, number, (15, 1350)))
     assert await end(bench, number) == (1800, after(tools, 30), 800)
+    told = [seen.what for seen in bench.seen if isinstance(seen, StateChange)]
+    assert told == [f"closed by rule (new start) at {wh} Wh, no stop came" for wh in (1200, 1800)]
     document = await bench.storage.get(TRANSACTION, (number,))
     assert (document["synthetic"], document["suspect"]) == ("new start", [NEW_START])
     assert (document["state"], document["stopReceivedAt"]) == ("stopped", known)
