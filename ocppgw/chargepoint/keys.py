@@ -14,6 +14,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, field
 
+from ocppgw.chargepoint.values import SAYABLE
 from ocppgw.describe import described
 from ocppgw.ocpp.enums import Measurand
 
@@ -127,6 +128,13 @@ class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "cannot be reached."
         ),
     ] = field(default=False, name="AllowOfflineTxForUnknownId")
+
+    def __post_init__(self) -> None:
+        for name, info in FIELDS.items():
+            value = getattr(self, info.name)
+            for one in value if isinstance(value, tuple) else ():
+                if one not in SAYABLE:
+                    raise ValueError(f"`{name}`: OCPP 1.5 has no word for {one.value}")
 
 
 FIELDS = {info.encode_name: info for info in msgspec.structs.fields(Keys)}

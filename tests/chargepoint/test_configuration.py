@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from ocppgw.chargepoint.keys import FIELDS, Keys, parsed, shown
@@ -197,7 +198,12 @@ async def test_stored_values_that_are_not_valid_any_more_are_passed_over(world, 
     await world.kill()
     await world.start()
     for number, (key, value) in enumerate(
-        (("HeartBeatInterval", "never"), ("StopTxnSampledData", "Joy"), ("Gone", "1"))
+        (
+            ("HeartBeatInterval", "never"),
+            ("StopTxnSampledData", "Joy"),
+            ("StopTxnAlignedData", "SoC"),
+            ("Gone", "1"),
+        )
     ):
         key_of = (world.settings.identity, key)
         await world.storage.commit(
@@ -207,13 +213,19 @@ async def test_stored_values_that_are_not_valid_any_more_are_passed_over(world, 
     caplog.clear()
     await world.start()
     await world.clock.advance(1)
-    kept = await values(world, "ConnectionTimeOut", "StopTxnSampledData")
+    lists = ("StopTxnSampledData", "StopTxnAlignedData")
+    kept = await values(world, "ConnectionTimeOut", *lists)
     await world.stop()
 
-    assert kept == {"ConnectionTimeOut": "70", "StopTxnSampledData": ""}
+    assert kept == {"ConnectionTimeOut": "70", **dict.fromkeys(lists, "")}
     warned = [r.message for r in caplog.records if r.levelname == "WARNING"]
-    assert len(warned) == 2
+    assert len(warned) == 3
     assert "the stored HeartBeatInterval is 'never', which is not valid" in warned[0]
+
+
+def test_the_file_names_no_measurand_that_the_version_has_no_word_for():
+    with pytest.raises(ValueError, match=r"`StopTxnSampledData`: OCPP 1\.5 has no word for SoC"):
+        msgspec.convert({"StopTxnSampledData": ["Voltage", "SoC"]}, Keys)
 
 
 async def test_keys_are_answered_once_and_unknown_ones_as_they_were_spelled(world):

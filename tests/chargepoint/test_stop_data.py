@@ -14,6 +14,7 @@ from ocppgw.chargepoint.ledger import Ledger, Plan
 from ocppgw.chargepoint.readings import Readings
 from ocppgw.chargepoint.records import SAMPLES, Session
 from ocppgw.chargepoint.stop_data import LARGEST, StopData
+from ocppgw.chargepoint.values import SAYABLE
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 from ocppgw.ocpp.enums import ReadingContext as C
@@ -246,7 +247,7 @@ async def test_two_kinds_share_the_room_and_neither_is_lost(make_world):
 
 
 async def test_the_most_that_is_collected_fits_into_the_queue_and_into_a_message(make_world):
-    every = [measurand.value for measurand in e.Measurand]
+    every = [measurand.value for measurand in SAYABLE]
     world = make_world(
         configuration={**EVERY_20, "StopTxnSampledData": every}, stop_data_limit=2000
     )
