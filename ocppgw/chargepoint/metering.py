@@ -22,6 +22,8 @@ from ocppgw.plc.base import Reading
 log = logging.getLogger(__name__)
 
 ROUNDING = 1e-6
+# Seconds that a store which did not take an energy is left alone.
+STORE_RETRY = 10.0
 PERIODIC = (ReadingContext.SAMPLE_PERIODIC,)
 
 
@@ -34,6 +36,7 @@ class _Pace:
         self.began = clock.monotonic() - age
         self.sampled = clock.monotonic()
         self.saved = clock.monotonic()
+        self.not_before = clock.monotonic()
         self.warned = False
 
     def sample_due(self, interval: float) -> float:
@@ -135,13 +138,16 @@ class Metering:
         sampling = pace.sample_due(self._interval()) <= now
         energy = None if reading is None else reading.energy_wh
         gained = 0 if energy is None else energy - session.checkpoint_wh
-        saving = gained >= self._checkpoint.wh or pace.saved + 60 * self._checkpoint.minutes <= now
+        much = gained >= self._checkpoint.wh and pace.not_before <= now
+        saving = much or pace.saved + 60 * self._checkpoint.minutes <= now
         if not (sampling or saving):
             return
         if sampling:
             pace.sampled = now
         pace.saved = now
-        await self._sampler.take({session.connector_id: PERIODIC if sampling else ()})
+        due = {session.connector_id: PERIODIC if sampling else ()}
+        if not await self._sampler.take(due):
+            pace.not_before = now + STORE_RETRY
 
     def _warn_of_fall(self, session: Session, energy: int) -> None:
         pace = self._paces.get(session.session)

@@ -60,8 +60,9 @@ class Sampler:
         self._keys = keys
         self._kept = kept
 
-    async def take(self, due: Due, at: datetime | None = None, turn: int = 0) -> None:
-        """Samples connectors in one commit, and saves the energy of their sessions.
+    async def take(self, due: Due, at: datetime | None = None, turn: int = 0) -> bool:
+        """Samples connectors in one commit, and saves the energy of their sessions; whether
+        the store took it.
 
         ``at`` is the moment of the clock that they are sampled for, the ``turn``-th of
         its kind; without it only transactions are sampled.
@@ -79,6 +80,8 @@ class Sampler:
             await self._ledger.write(prepare)
         except StorageError as error:
             log.warning("%s: a meter value was not kept: %s", self._ledger.box, error)
+            return False
+        return True
 
     def _plan(
         self,

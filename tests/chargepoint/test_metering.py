@@ -11,6 +11,7 @@ from ocppgw.chargepoint.records import SESSIONS
 from ocppgw.ocpp import enums as e
 from ocppgw.ocpp import model as m
 from ocppgw.plc import Measured, Reading, StartWanted
+from ocppgw.storage import StorageUnavailable
 
 
 async def checkpoint(world):
@@ -291,3 +292,25 @@ async def test_what_is_read_after_a_restart_belongs_to_the_session_that_runs(mak
     await world.stop()
 
     assert (stop.transaction_id, stop.meter_stop) == (1001, 300)
+
+
+async def test_a_store_that_is_away_is_not_asked_at_each_reading(make_world, caplog):
+    world = make_world(connectors=1, checkpoint={"wh": 100, "minutes": 60})
+    await world.start()
+    world.plc.start(1, "TAG")
+    await world.clock.advance(10)
+    world.storage.failure = StorageUnavailable("no space left on device")
+    caplog.clear()
+    for _ in range(120):
+        world.plc.charge(1, 50)  # which is read at once
+        await world.clock.advance(0.5)
+    failed = [r for r in caplog.records if "was not kept" in r.message]
+    world.storage.failure = None
+    for _ in range(20):
+        world.plc.charge(1, 50)
+        await world.clock.advance(0.5)
+    saved = await checkpoint(world)
+    await world.stop()
+
+    assert 3 <= len(failed) <= 8
+    assert saved >= 6500
