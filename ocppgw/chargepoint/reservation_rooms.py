@@ -30,6 +30,11 @@ def reservations_of(
 ) -> Reservations:
     """The reservations of a charge box; ``status`` is asked for once things happen."""
     connectors = settings.connectors
+
+    def changed(connector_id: int) -> None:
+        status().forget_note(connector_id)  # what was refused for it might not be now
+        status().refresh(connector_id)
+
     book = ReservationBook(ledger, clock, connectors=connectors)
     rules = ReservationRules(
         book,
@@ -56,5 +61,5 @@ def reservations_of(
         narrator,
         connectors=connectors,
         plc_is_lost=lambda: status().plc_is_lost,
-        changed=lambda connector_id: status().refresh(connector_id),
+        changed=changed,
     )

@@ -503,6 +503,20 @@ async def test_a_cancelled_reservation_is_over_also_when_the_plc_hears_of_it_lat
     assert "cancel reservation: no reservation 7 is held" in world.central.infos()
 
 
+async def test_what_was_refused_for_a_reservation_is_not_told_of_a_free_connector(world):
+    await begin(world)
+    await reserve(world)
+    order = m.RemoteStartTransactionRequest(id_tag="OTHER", connector_id=1)
+    refused = await world.ordered(order, 2)
+    await cancel(world)
+    told = [(r.status, r.info) for r in world.central.statuses(1)][-2:]
+    await world.stop()
+
+    assert refused.status is REJECTED
+    why = "remote start: connector is reserved for another"
+    assert told == [(RESERVED, why), (AVAILABLE, None)]
+
+
 async def test_a_plc_that_will_not_forget_is_not_asked_for_ever(world):
     await begin(world)
     await reserve(world)
