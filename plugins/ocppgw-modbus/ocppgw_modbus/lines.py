@@ -123,11 +123,14 @@ class SharedLine:
         A unit that left one unanswered is given time first: what it still says belongs
         to that one, and on RTU nothing tells it from the next answer.
         """
-        rest = self._rests.get(unit, 0.0) - self.clock.monotonic()
-        if rest > 0:
-            await self.clock.sleep(rest)
-        async with self.turns.turn(urgency):
-            yield
+        while True:
+            while (rest := self._rest_of(unit)) > 0:
+                await self.clock.sleep(rest)
+            async with self.turns.turn(urgency):
+                # Who was before us may have left it another one.
+                if self._rest_of(unit) <= 0:
+                    yield
+                    return
 
     @contextmanager
     def watched(self, client: Client, unit: int, timeout: float) -> Iterator[None]:
@@ -150,6 +153,10 @@ class SharedLine:
             self._silent = 0  # it answered, if only to say no
             raise
         self._silent = 0
+
+    def _rest_of(self, unit: int) -> float:
+        """Seconds that a unit is to be left alone."""
+        return self._rests.get(unit, 0.0) - self.clock.monotonic()
 
     def _rest(self, unit: int, timeout: float) -> None:
         if self.wire.framing is Framing.RTU:

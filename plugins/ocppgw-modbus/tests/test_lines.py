@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -139,4 +140,28 @@ async def test_a_silent_unit_rests_and_the_others_do_not_wait_for_it(hostile: An
 
         await asyncio.gather(ask(1), ask(2), ask(3))
         assert order == [2, 3, 1]
+        tap.close()
+
+
+async def test_who_waited_for_a_rest_waits_for_the_next_one_too(hostile: Any) -> None:
+    """Both want the unit when its rest is over; the first one gets no answer either."""
+    asked: list[float] = []
+
+    def reply(request: bytes) -> bytes:
+        asked.append(time.monotonic())
+        return b"" if len(asked) < 3 else one(request)
+
+    async with line_to(hostile, reply) as line:
+        tap = line.tap(member(0.2))
+        await tap.connect()
+
+        async def ask() -> None:
+            async with tap.turn(Urgency.POLL, 1):
+                await tap.read(1, Read.HOLDING, 0, 1)
+
+        with pytest.raises(NoAnswer):
+            await ask()
+        ends = await asyncio.gather(ask(), ask(), return_exceptions=True)
+        assert sorted(type(one).__name__ for one in ends) == ["NoAnswer", "NoneType"]
+        assert asked[2] - asked[1] > 0.39  # its time-out, and the rest after it
         tap.close()
