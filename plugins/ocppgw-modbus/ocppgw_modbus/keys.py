@@ -13,6 +13,7 @@ from ocppgw_modbus.spec import Type
 
 # OCPP's keys are in seconds, where they are times; so many seconds is each of these.
 SECONDS = {"ms": Fraction(1, 1000), "s": Fraction(1), "min": Fraction(60), "h": Fraction(3600)}
+MOST_DIGITS = 300  # an f64 holds no more; and 1e999999999 is not to be worked with
 YES_OR_NO = {"true": "1", "false": "0"}
 
 
@@ -48,7 +49,10 @@ def _value(point: Point, command: Configure) -> float | str:
     if point.type in TEXTS:
         return text
     try:
-        said = Fraction(Decimal(YES_OR_NO.get(text.lower(), text)))
+        written = Decimal(YES_OR_NO.get(text.lower(), text))
+        if written.is_finite() and abs(written.adjusted()) > MOST_DIGITS:
+            raise _unsayable(point, command, "no register holds such a number")
+        said = Fraction(written)
     except (ArithmeticError, ValueError):
         raise _unsayable(point, command, "expected a number") from None
     number = said / SECONDS.get(point.unit or "", 1)

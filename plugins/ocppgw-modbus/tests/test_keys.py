@@ -87,6 +87,8 @@ def test_a_key_that_no_charge_box_has_is_told_at_the_start(
     [
         ("{addr: 0, type: u16}", "Energy.Active.Import.Register", "expected a number"),
         ("{addr: 0, type: u16}", "nan", "expected a number"),
+        ("{addr: 0, type: u16}", "1e999999999", "no register holds such a number"),
+        ("{addr: 0, type: f64}", "1e-999999999", "no register holds such a number"),
         ("{addr: 0, type: u16}", "", "expected a number"),
         ("{addr: 0, type: u16, unit: min}", "90", "it goes in steps of 1 min"),
         ("{addr: 0, type: u16, scale: 10}", "95", "it goes in steps of 10"),
