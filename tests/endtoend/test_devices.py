@@ -91,7 +91,7 @@ async def test_no_session_ends_without_its_meter(tmp_path: Path) -> None:
         await cabinet.meter.done("silence")
         await cabinet.programs["box"].says("plc: offline: meter: unit 3: no answer within")
         energy = await end(cabinet)
-        await cabinet.programs["box"].says("no device has read the energy of connector 1 since")
+        await cabinet.programs["box"].says("no device reads the energy of connector 1;")
         assert not cabinet.plc.told("acknowledged", "stop")
         assert [one["state"] for one in await cabinet.transactions()] == ["active"]
         await cabinet.meter.done("silence", on=False)

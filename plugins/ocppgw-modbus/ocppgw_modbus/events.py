@@ -23,6 +23,7 @@ from ocppgw_modbus.watch import Words
 log = logging.getLogger(__name__)
 
 FRESH = 10.0  # seconds that a reading may be old at which a session begins
+ENERGY_SOON = 10.0  # seconds that the next reading may take before it is worth a word
 RETRY_STORAGE = 1.0  # seconds to wait after the station could not make an event durable
 LARGEST_TRANSACTION = 2**31 - 1
 
@@ -133,7 +134,8 @@ class EventHandshake:
                 await bus.write(bound.acknowledge, bound.down, Urgency.COMMAND)
             self._trouble = None
         except _NoEnergyError as error:
-            self._complain(str(error))
+            if self._clock.monotonic() - self._raised >= ENERGY_SOON:
+                self._complain(str(error))
         except StorageError as error:
             self._not_before = self._clock.monotonic() + RETRY_STORAGE
             self._complain(f"not acknowledged, tried again: {error}")
@@ -198,16 +200,20 @@ class EventHandshake:
         meter = fields.get(EventField.METER)
         if isinstance(meter, int):
             return meter
-        raised = self._clock.monotonic() if self._raised_at is None else self._raised_at
-        since = raised if self.bound.kind is EventKind.STOP else raised - FRESH
+        since = self._raised if self.bound.kind is EventKind.STOP else self._raised - FRESH
         connector = self._connector(fields)
         energy = self._energies.newest(connector, since)
         if energy is None:
             raise _NoEnergyError(
-                f"it has no meter field and no device has read the energy of connector"
-                f" {connector} since; not acknowledged before that"
+                f"it has no meter field, and no device reads the energy of connector {connector};"
+                " it is not acknowledged before one does"
             )
         return energy
+
+    @property
+    def _raised(self) -> float:
+        """Since when the request is seen up, in monotonic time."""
+        return self._clock.monotonic() if self._raised_at is None else self._raised_at
 
     def _turn(self, fields: Mapping[EventField, Value | None]) -> str:
         """The name of the note that says which of start and stop came last there."""

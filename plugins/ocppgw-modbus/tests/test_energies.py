@@ -14,7 +14,7 @@ from ocppgw.testing.clock import FakeClock, settle
 from ocppgw.testing.plc import RecordingStation
 from ocppgw_modbus.device import Backoff, Device
 from ocppgw_modbus.energies import Energies
-from ocppgw_modbus.events import FRESH
+from ocppgw_modbus.events import ENERGY_SOON, FRESH
 from ocppgw_modbus.mapfile import parse_map
 
 MAP = """\
@@ -102,14 +102,18 @@ async def test_a_stop_waits_for_a_reading_after_it(bench: Bench) -> None:
     assert stop.meter_stop_wh == 1700
 
 
-async def test_an_old_reading_is_none(bench: Bench) -> None:
+async def test_an_old_reading_is_none(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     async with bench.running():
         await bench.pass_time(1)
         bench.line.put("energy", 0xFFFFFFFF, 1)  # what a meter says that has no value
         await bench.pass_time(FRESH + 1)
         bench.line.put("start", 1, 1)
-        await bench.pass_time(20)
+        await bench.pass_time(ENERGY_SOON - 1)
+        said = "BOX: hand-shake 1.start: it has no meter field, and no device reads the energy of"
+        assert not [one for one in caplog.messages if one.startswith(said)]
+        await bench.pass_time(11)
         assert not bench.station.handed_over
+        assert len([one for one in caplog.messages if one.startswith(said)]) == 1
         bench.line.put("energy", 1200, 1)
         await bench.pass_time(6)
         (start,) = bench.station.events
