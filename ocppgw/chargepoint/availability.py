@@ -67,6 +67,12 @@ class Availability:
         has a say in it."""
         return self._in_force.get(connector_id, True)
 
+    def takes_tags(self, connector_id: int) -> bool:
+        """Whether a tag may be presented there: at a connector in service, or at the
+        station's own reader while any connector is."""
+        numbers = (connector_id,) if connector_id else self._connectors
+        return any(self.in_service(number) for number in numbers)
+
     def plc_is_back(self) -> None:
         """The PLC may have forgotten: it is told again."""
         self._untold.update(n for n in self._connectors if n in self._in_force)

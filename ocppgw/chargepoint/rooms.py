@@ -258,7 +258,7 @@ class Rooms:
             self.central.boot,
             self.central.line,
             self.answers,
-            in_service=self.availability.in_service,
+            in_service=self.availability.takes_tags,
         )
 
     def _make_operations(self) -> Operations:

@@ -411,6 +411,19 @@ async def test_a_session_that_runs_out_of_service_can_be_ended_by_its_tag(world)
     assert verdicts == [True, False]
 
 
+async def test_the_stations_reader_is_out_of_service_with_the_last_connector(world):
+    await begun(world)
+    verdicts = []
+    out, back = e.AvailabilityType.INOPERATIVE, e.AvailabilityType.OPERATIVE
+    for connector_id, kind in ((1, out), (2, out), (1, back), (0, out), (2, back)):
+        order = m.ChangeAvailabilityRequest(connector_id=connector_id, type=kind)
+        await world.ordered(order, 1)
+        verdicts.append(await verdict(world, "A", connector_id=0))
+    await world.stop()
+
+    assert verdicts == [True, False, True, False, True]
+
+
 async def test_at_the_stations_reader_the_tag_of_any_session_may_end_it(world):
     world.central.said.update(A=FAMILY, B=FAMILY)
     await begun(world)
