@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Sequence
 
@@ -34,6 +35,10 @@ from ocppgw_modbus.partrules import EVERYBODYS, check_map, check_parts
 from ocppgw_modbus.parts import Numbering, Part, PartStation, Whole
 from ocppgw_modbus.spec import CommandKind
 
+log = logging.getLogger(__name__)
+
+KEY_DEADLINE = 10.0  # seconds for each key that a device is told when it is back
+
 
 class ModbusDriver(Driver):
     """A station that is one or more Modbus devices."""
@@ -43,10 +48,14 @@ class ModbusDriver(Driver):
         self._connectors = connectors
         # By connector, whose answer to which tag is not with every device yet, and with whom.
         self._taken: dict[int, tuple[str, set[Part]]] = {}
+        # The newest of each configuration key that a device has which may be missing.
+        self._keys: dict[Part, dict[str, Configure]] = {}
 
     async def run(self, station: Station) -> None:
-        whole = Whole(self._parts, station)
         async with asyncio.TaskGroup() as group:
+            whole = Whole(
+                self._parts, station, lambda part: group.create_task(self._tell_keys(part))
+            )
             for part in self._parts:
                 group.create_task(part.device.run(PartStation(part, whole, station)))
 
@@ -54,9 +63,39 @@ class ModbusDriver(Driver):
         doers = self._doers(command)
         if isinstance(command, AnswerTag):
             await self._answer_tag(command, doers, deadline)
+        elif isinstance(command, Configure):
+            await self._configure(command, doers, deadline)
         else:
-            for failure in (await _have_done(command, doers, deadline, set())).values():
-                raise failure
+            for why in (await _have_done(command, doers, deadline, set())).values():
+                raise why
+
+    async def _configure(
+        self, command: Configure, doers: Sequence[tuple[Part, int]], deadline: float
+    ) -> None:
+        """A device that may be missing, and is, is told when it is there."""
+        later = [one for one in doers if not one[0].required and _has_key(*one, command.key)]
+        before = {part: self._keys.setdefault(part, {}).get(command.key) for part, _ in later}
+        for part in before:
+            self._keys[part][command.key] = command
+        failures = await _have_done(command, doers, deadline, set())
+        for part, last in before.items():
+            if isinstance(failures.get(part), PlcOffline):
+                del failures[part]
+            elif isinstance(failures.get(part), PlcRefused):
+                del self._keys[part][command.key]
+                if last is not None:
+                    self._keys[part][command.key] = last
+        for why in failures.values():
+            raise why
+
+    async def _tell_keys(self, part: Part) -> None:
+        """A device is there that the station was online without."""
+        for command in list(self._keys.get(part, {}).values()):
+            try:
+                await part.device.execute(command, KEY_DEADLINE)
+            except PlcError as error:
+                text = "%s: the device %s was not told %s: %s"
+                log.warning(text, part.station, part.label, command.key, error)
 
     async def _answer_tag(
         self, command: AnswerTag, doers: Sequence[tuple[Part, int]], deadline: float

@@ -7,7 +7,7 @@ numbers become the station's, and what several devices see becomes one station's
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -80,11 +80,17 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Whole:
-    """What the station is told: it is online once every device is that it needs."""
+    """What the station is told: it is online once every device is that it needs.
 
-    def __init__(self, parts: Sequence[Part], station: Station) -> None:
+    ``back`` is called when one comes that the station is already online without.
+    """
+
+    def __init__(
+        self, parts: Sequence[Part], station: Station, back: Callable[[Part], object]
+    ) -> None:
         self._parts = parts
         self._station = station
+        self._back = back
         self._reasons: dict[Part, str | None] = {}
         self._online = False
         self._said: str | None = None
@@ -100,6 +106,8 @@ class Whole:
                 if self._online and self._reasons.get(part) is not None:
                     log.info("%s: the device %s is back", part.station, part.label)
                 self._reasons[part] = None
+                if self._online:
+                    self._back(part)
                 self._perhaps_online()
             case Offline(reason=reason):
                 self._went_offline(part, reason)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ocppgw.clock import SystemClock
@@ -410,6 +411,25 @@ async def test_a_device_that_is_gone_does_not_keep_the_time_from_the_others(maps
             await driver.execute(SetTime(time=datetime(2026, 1, 1, tzinfo=UTC)), 5)
         assert plant.meter.value("clock") == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
     assert station.seen(Offline)[0].reason.startswith("controller: ")
+
+
+async def test_a_device_that_may_be_missing_is_told_its_keys_when_it_is_back(maps: Path) -> None:
+    """It stands in nobody's way, and is told again, as it may have forgotten."""
+    plant, station = Plant(maps), RecordingStation()
+    plant.meter.faults.silent = True
+    pace = Configure(key="MeterValueSampleInterval", value="30")
+    async with plant.running(station, required=False) as driver:
+        await station.until(lambda: station.seen(Online))
+        await driver.execute(pace, 5)
+        plant.meter.faults.silent = False
+        await station.until(lambda: plant.meter.value("pace") == 30)
+        await driver.execute(msgspec.structs.replace(pace, value="60"), 5)
+        plant.meter.faults.silent = True
+        await station.until(lambda: driver._parts[1].device._bus is None)
+        plant.meter.put("pace", 0)
+        plant.meter.faults.silent = False
+        await station.until(lambda: plant.meter.value("pace") == 60)
+    assert len(station.seen(Online)) == 1
 
 
 async def test_a_restarted_gateway_knows_the_events_of_each_device(maps: Path) -> None:
