@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -11,25 +11,27 @@ from msgspec import Meta
 from ocppgw.central.schema import COLLECTIONS, METERVALUES, NOTIFICATION, PENDING, TRANSACTION
 from ocppgw.storage.base import Collection
 
+Days: TypeAlias = Annotated[int, Meta(ge=1, le=36_500)]  # a calendar has no room for any number
+
 
 class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is older is removed, at the start and once an hour; a key without a value keeps
     for ever."""
 
     notifications: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Days | None,
         Meta(description="Days that notifications are kept after they came."),
     ] = 90
     meter_values: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Days | None,
         Meta(description="Days that meter values are kept after they came."),
     ] = 400
     pending: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Days | None,
         Meta(description="Days that commands sent with `--later` are kept after their end."),
     ] = 30
     transactions: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Days | None,
         Meta(
             description="Days that transactions are kept after their end was stored; those that"
             " run stay. Left out: for ever."

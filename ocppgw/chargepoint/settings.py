@@ -162,7 +162,11 @@ class ChargeBoxSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ] = field(default_factory=Checkpoints)
     keep_sessions_days: Annotated[
         int,
-        Meta(ge=1, description="Days that a session stays in the state file after its end."),
+        Meta(
+            ge=1,
+            le=36_500,
+            description="Days that a session stays in the state file after its end.",
+        ),
     ] = 400
     samples_from: Annotated[
         SamplesFrom,

@@ -1,7 +1,8 @@
 """What piles up is kept for as long as configured."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from ocppgw.central.retention import RetentionSettings, collections
@@ -32,6 +33,16 @@ def test_each_setting_is_that_of_its_collection():
     assert (kept["notification"], kept["metervalues"]) == (10, 20)
     assert (kept["pending"], kept["transaction"], kept["station"]) == (5, 30, None)
     assert set(forever.values()) == {None}
+
+
+@pytest.mark.parametrize("setting", ["notifications", "meter_values", "pending", "transactions"])
+def test_a_time_that_no_calendar_has_is_refused(setting):
+    hundred_years = msgspec.convert({setting: 36_500}, RetentionSettings)
+    longest = max(c.retention for c in collections(hundred_years) if c.retention)
+
+    assert datetime.now(UTC) - longest < datetime.now(UTC)
+    with pytest.raises(msgspec.ValidationError, match="<= 36500"):
+        msgspec.convert({setting: 10_000_000}, RetentionSettings)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import msgspec
+import pytest
 
 from ocppgw.chargepoint.box import ChargeBox
 from ocppgw.chargepoint.records import SESSIONS
+from ocppgw.chargepoint.settings import ChargeBoxSettings
 from ocppgw.storage.base import Collection
 
 
@@ -25,6 +27,12 @@ def test_sessions_are_kept_as_long_as_the_settings_say(make_world) -> None:
         **retention(default),
         SESSIONS.name: timedelta(days=30),
     }
+
+
+def test_a_time_that_no_calendar_has_is_refused(make_world) -> None:
+    plain = msgspec.to_builtins(make_world().settings)
+    with pytest.raises(msgspec.ValidationError, match=r"<= 36500.*keep_sessions_days"):
+        msgspec.convert({**plain, "keep_sessions_days": 10_000_000}, ChargeBoxSettings)
 
 
 async def test_a_box_that_is_restarted_forgets_old_sessions_at_once(world) -> None:
