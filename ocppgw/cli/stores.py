@@ -77,8 +77,10 @@ class Files:
                 )
         with self._locked([stores[name] for name in names]):
             pass  # all of them can be had, so that not only the first ones are restored
-        for name in names:
-            backup.put_back(archive, name, stores[name].path)
+        with backup.telling_what_is_restored() as restored:
+            for name in names:
+                backup.put_back(archive, name, stores[name].path)
+                restored.append(name)
 
     @contextlib.contextmanager
     def _locked(self, stores: Sequence[StoreFile]) -> Iterator[None]:

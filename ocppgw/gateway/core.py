@@ -188,7 +188,7 @@ class Gateway:
     async def restore(self, source: Path, only: Sequence[str]) -> Sequence[str]:
         """Puts stores of an archive back, all of them or those named; gives their names.
 
-        Raises ``UserError`` or ``StorageError``; stores before that one are restored then.
+        Raises ``UserError`` or ``StorageError``, which names the stores restored before.
         """
 
         async def work() -> Sequence[str]:
@@ -200,10 +200,12 @@ class Gateway:
                 if files.get(name) is None:
                     there = ", ".join(known for known, file in files.items() if file is not None)
                     raise UserError(f"this gateway has no store `{name}`; there are: {there}")
-            for name in names:
-                path = cast("Path", files[name])
-                await self._exchange(path, partial(_put_back, source, name, path))
-            return names
+            with backup.telling_what_is_restored() as restored:
+                for name in names:
+                    path = cast("Path", files[name])
+                    await self._exchange(path, partial(_put_back, source, name, path))
+                    restored.append(name)
+            return restored
 
         return await self._by_itself(work)
 

@@ -26,7 +26,8 @@ from urllib.parse import quote
 import msgspec
 
 from ocppgw import __version__
-from ocppgw.storage import replacing
+from ocppgw.errors import UserError
+from ocppgw.storage import replacing, sqlite
 from ocppgw.storage.base import StorageError
 from ocppgw.storage.copying import checked, copy, opened
 from ocppgw.storage.failures import in_sentences
@@ -131,6 +132,19 @@ def put_back(archive: Path, name: str, path: Path) -> Path | None:
                 new.unlink(missing_ok=True)
                 raise
             return replacing.replace(path)
+
+
+@contextlib.contextmanager
+def telling_what_is_restored() -> Iterator[list[str]]:
+    """For one store after the other: what is raised within, a UserError or StorageError,
+    names those that were added to the list before."""
+    restored: list[str] = []
+    try:
+        yield restored
+    except (UserError, StorageError) as error:
+        if not restored:
+            raise
+        raise UserError(f"{error}; restored before that: {', '.join(restored)}") from error
 
 
 @contextlib.contextmanager
@@ -240,15 +254,19 @@ def _manifest(tar: tarfile.TarFile, archive: Path) -> Manifest:
     text = found.read(_LARGEST_MANIFEST)
     try:
         # The format first: a newer one may look different.
-        format_ = msgspec.json.decode(text, type=_Format).format
-        if format_ <= FORMAT:
-            return msgspec.json.decode(text, type=Manifest)
+        what, version, known = "format", msgspec.json.decode(text, type=_Format).format, FORMAT
+        if version <= known:
+            manifest = msgspec.json.decode(text, type=Manifest)
+            what, known = "schema", len(sqlite.UPGRADES)
+            version = max((copied.schema for copied in manifest.stores), default=0)
     except msgspec.DecodeError as error:
         raise StorageError(f"{archive}: {MANIFEST} cannot be read: {error}") from error
-    raise StorageError(
-        f"{archive}: a newer ocppgw wrote it (format {format_}, this one knows {FORMAT}); "
-        "restore it with the newer one"
-    )
+    if version > known:
+        raise StorageError(
+            f"{archive}: a newer ocppgw wrote it ({what} {version}, this one knows {known}); "
+            "restore it with the newer one"
+        )
+    return manifest
 
 
 class _Format(msgspec.Struct):

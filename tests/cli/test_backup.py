@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import signal
 import sqlite3
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +192,47 @@ def test_a_store_that_this_gateway_does_not_have(
     assert "has no store `box-BOX-1`; there are: central, box-BOX-2" in other.stderr
     assert "no store `box-3`; there are: central, box-BOX-1" in unknown.stderr
     assert not list(tmp_path.glob("*.before-restore-*"))
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_was_restored_before_a_failure_is_told(
+    ocppgw: Any,
+    started: Any,
+    file: Path,
+    setting: Callable[..., str],
+    tmp_path: Path,
+    runs: bool,
+) -> None:
+    with started("run", "gateway.yaml") as running:
+        running.says(RUNS)
+        assert ocppgw("backup", "a.tar", *CONFIG).returncode == 0
+        spoil(tmp_path / "a.tar", "box-BOX-1")
+        if not runs:
+            running.end()
+        done = ocppgw("restore", "a.tar", "--yes", *CONFIG)
+        assert not runs or setting()
+    assert done.returncode == 1
+    assert "the file is not a SQLite database" in done.stderr
+    assert done.stderr.endswith("; restored before that: central\n")
+    assert len(list(tmp_path.glob("central.db.before-restore-*Z"))) == 1
+    assert not list(tmp_path.glob("box.db.*-restore-*"))
+
+
+def spoil(archive: Path, name: str) -> None:
+    """Something that is no store, under the name of one, as its manifest says."""
+    content = b"no database" * 100
+    with tarfile.open(archive) as tar:
+        members = {m.name: tar.extractfile(m).read() for m in tar}  # type: ignore[union-attr]
+    (copied,) = [copied for copied in backup.read(archive).stores if copied.name == name]
+    members[copied.member] = content
+    members["manifest.json"] = members["manifest.json"].replace(
+        copied.sha256.encode(), hashlib.sha256(content).hexdigest().encode()
+    )
+    with tarfile.open(archive, "w") as tar:
+        for member, text in members.items():
+            entry = tarfile.TarInfo(member)
+            entry.size = len(text)
+            tar.addfile(entry, BytesIO(text))
 
 
 def test_a_look_through_the_stores(

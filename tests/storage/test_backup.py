@@ -342,6 +342,16 @@ def of_the_manifest(**fields: Any) -> Callable[[dict[str, bytes]], Any]:
     return change
 
 
+def said_of(archive: Path) -> dict[str, Any]:
+    """What the manifest says of the first store."""
+    with tarfile.open(archive) as tar:
+        manifest = tar.extractfile("manifest.json")
+        assert manifest is not None
+        (said,) = json.load(manifest)["stores"]
+    assert isinstance(said, dict)
+    return said
+
+
 def one_byte(members: dict[str, bytes]) -> None:
     content = members["central.db"]
     members["central.db"] = content[:5000] + bytes([content[5000] ^ 1]) + content[5001:]
@@ -387,6 +397,13 @@ async def test_a_store_of_a_newer_schema_is_not_put_back(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ocppgw.storage.sqlite.UPGRADES", ())
+    words = r"a.tar: a newer ocppgw wrote it \(schema 1, this one knows 0\)"
+    with pytest.raises(StorageError, match=words):
+        backup.read(archive)
+    with pytest.raises(StorageError, match=words):
+        backup.put_back(archive, "central", tmp_path / "y.db")
+    assert names(tmp_path) == {"from", "a.tar"}
+    rewritten(archive, of_the_manifest(stores=[{**said_of(archive), "schema": 0}]))
     with pytest.raises(StorageError, match="a newer ocppgw wrote this file"):
         backup.put_back(archive, "central", tmp_path / "y.db")
     assert names(tmp_path) == {"from", "a.tar", "y.db.lock"}
