@@ -521,6 +521,27 @@ async def test_every_device_that_wants_to_knows_what_became_of_a_tag(
     assert (plant.reader.value("light", 1), plant.reader.value("told", 1)) == (1, 5)
 
 
+def test_the_tag_of_a_reader_for_several_connectors_goes_to_the_controller_as_a_whole(
+    maps: Path,
+) -> None:
+    """It has no connector that it could begin a session at by itself."""
+    (maps / "both.yaml").write_text(
+        "device: both\nunit_id: 2\ndefaults: {write: 16}\n"
+        "registers: {accepted: {addr: 0, type: u16}, tag: {addr: 1, type: ascii, count: 10}}\n"
+        "commands: {answer_tag: {fields: {id_tag: tag, accepted: accepted}}}\n"
+        "connectors:\n  count: 2\n  stride: 1\n  registers: {here: {addr: 100, type: u16}}\n"
+    )
+    options = ModbusOptions(
+        devices={
+            "controller": DeviceOptions(host="a", map=Path("both.yaml")),
+            "reader": DeviceOptions(host="b", map=Path("reader.yaml"), connector=0),
+        }
+    )
+    driver = open_driver(options, context(maps, connectors=2))
+    told = driver._doers(AnswerTag(event_id="x", connector_id=0, id_tag="04A1", accepted=True))
+    assert [(part.name, number) for part, number in told] == [("controller", 0), ("reader", 1)]
+
+
 async def test_who_has_taken_an_answer_is_not_told_again(maps: Path) -> None:
     plant = Tagged(maps)
     async with plant.running() as driver:
