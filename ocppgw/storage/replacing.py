@@ -3,8 +3,8 @@
 The new file is made ready as ``NAME.restoring`` and then renamed to ``NAME.restored``.
 From that moment on it will take the store's place, whatever happens: who opens the store
 finishes what a killed process began (:func:`finish`). The old file stays beside it as
-``NAME.before-restore-TIME``. A WAL of the old file must never lie beside the new one:
-SQLite would take it for the new file's own.
+``NAME.before-restore-TIME``. A WAL or journal of the old file must never lie beside the
+new one: SQLite would take it for the new file's own.
 """
 
 from __future__ import annotations
@@ -65,14 +65,18 @@ def finish(path: Path) -> Path | None:
     if path.exists():
         _take_in_wal(path)
         path.replace(old)
-    for ending in ("-wal", "-shm"):  # there is one only if the old file is damaged
+    # There is one only if the old file is damaged, or gone.
+    for ending in ("-wal", "-shm", "-journal"):
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{ending}").replace(f"{old}{ending}")
     flush(path.parent)  # the old names are gone for certain before the new one is there
     ready.replace(path)
     flush(path.parent)
+    if not old.exists():
+        log.info("%s: restored; there was none before", path)
+        return None
     log.info("%s: restored; what was there before is %s", path, old)
-    return old if old.exists() else None
+    return old
 
 
 def _ready(path: Path) -> Path:

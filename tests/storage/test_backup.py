@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
+import logging
 import os
 import sqlite3
 import stat
@@ -268,6 +269,20 @@ async def test_the_old_store_is_kept_beside_the_new(archive: Path, tmp_path: Pat
     assert await tags(kept) == ["B", "C"]
 
 
+def test_what_was_there_before_is_told(
+    archive: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "ocppgw.storage")
+    path = tmp_path / "y.db"
+    assert backup.put_back(archive, "central", path) is None
+    kept = backup.put_back(archive, "central", path)
+    assert kept_of(path) == [kept]
+    assert [record.message for record in caplog.records] == [
+        f"{path}: restored; there was none before",
+        f"{path}: restored; what was there before is {kept}",
+    ]
+
+
 async def test_a_store_in_use_is_not_replaced(archive: Path, tmp_path: Path) -> None:
     storage = await opened(tmp_path / "y.db")
     with pytest.raises(StorageError, match=f"in use by process {os.getpid()}"):
@@ -297,10 +312,14 @@ async def test_the_wal_of_a_killed_process_goes_with_the_old_file(
 async def test_a_damaged_store_is_kept_as_it_is(archive: Path, tmp_path: Path) -> None:
     path = tmp_path / "y.db"
     path.write_bytes(b"no database" * 1000)
+    journal = bytes.fromhex("d9d505f920a163d7") + b"of the old file"
+    path.with_name("y.db-journal").write_bytes(journal)
     backup.put_back(archive, "central", path)
     assert await tags(path) == ["A"]
-    (kept,) = kept_of(path)
+    kept, its_journal = kept_of(path)
     assert kept.read_bytes() == b"no database" * 1000
+    assert its_journal.name == f"{kept.name}-journal"
+    assert its_journal.read_bytes() == journal
 
 
 async def test_a_wal_without_its_store_is_not_taken_for_the_new_ones(
