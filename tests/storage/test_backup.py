@@ -312,26 +312,26 @@ async def test_the_wal_of_a_killed_process_goes_with_the_old_file(
 async def test_a_damaged_store_is_kept_as_it_is(archive: Path, tmp_path: Path) -> None:
     path = tmp_path / "y.db"
     path.write_bytes(b"no database" * 1000)
-    journal = bytes.fromhex("d9d505f920a163d7") + b"of the old file"
-    path.with_name("y.db-journal").write_bytes(journal)
     backup.put_back(archive, "central", path)
     assert await tags(path) == ["A"]
-    kept, its_journal = kept_of(path)
+    (kept,) = kept_of(path)
     assert kept.read_bytes() == b"no database" * 1000
-    assert its_journal.name == f"{kept.name}-journal"
-    assert its_journal.read_bytes() == journal
 
 
-async def test_a_wal_without_its_store_is_not_taken_for_the_new_ones(
+async def test_a_wal_or_journal_without_its_store_is_not_taken_for_the_new_ones(
     archive: Path, tmp_path: Path, writing: Any
 ) -> None:
     path = tmp_path / "y.db"
     with writing(path) as process:
         process.stdout.readline()
     path.unlink()
+    journal = bytes.fromhex("d9d505f920a163d7") + b"of the old file"
+    path.with_name("y.db-journal").write_bytes(journal)
     backup.put_back(archive, "central", path)
     assert await tags(path) == ["A"]
-    assert {kept.name[-4:] for kept in kept_of(path)} == {"-wal", "-shm"}
+    kept = {kept.name.rpartition("-")[2]: kept for kept in kept_of(path)}
+    assert set(kept) == {"wal", "shm", "journal"}
+    assert kept["journal"].read_bytes() == journal
 
 
 async def test_a_store_that_the_archive_does_not_hold(archive: Path, tmp_path: Path) -> None:
