@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -13,7 +14,9 @@ from ocppgw.delivery.lane import Lane
 from ocppgw.delivery.policy import RetryPolicy, spread
 from ocppgw.link.base import Peer, PeerError, Unsayable
 from ocppgw.ocpp.model import Request
-from ocppgw.storage.base import Collection, Document, Projection, Put, Storage
+from ocppgw.storage.base import Collection, Document, Projection, Put, Storage, StorageError
+
+log = logging.getLogger(__name__)
 
 # A document stays when its message was sent, and bears the version that was.
 LATEST = Collection("box_latest", ("box", "name"))
@@ -81,11 +84,23 @@ class LatestLane(Lane):
         due = [document for document in unsent if self._due(document) <= now]
         if due:
             # A message that is never answered must not keep the others from their turn.
-            await self._transmit(min(due, key=lambda d: self._trials_of(d).unanswered))
+            await self._attempt(min(due, key=lambda d: self._trials_of(d).unanswered))
         elif unsent:
             await self._bell.wait(min(map(self._due, unsent)) - now)
         else:
             await self._bell.wait()
+
+    async def _attempt(self, document: Document) -> None:
+        try:
+            await self._transmit(document)
+        except StorageError:
+            raise
+        except Exception as error:
+            # Ours: the other messages must not stand still for it.
+            log.exception("%s: %s cannot be handled", self._box, document["name"])
+            why = f"an error of ours: {error!r}"
+            if self._drops(self._trials_of(document), document["operation"], why):
+                await self._done(document)
 
     async def _transmit(self, document: Document) -> None:
         request = message_of(document)
@@ -99,21 +114,21 @@ class LatestLane(Lane):
                     self._trials_of(document).unanswered += 1
                 self._pause()
                 return
-            if not self._drops(self._trials_of(document), request, error):
+            name = operation_name(request)
+            if not self._drops(self._trials_of(document), name, str(error)):
                 return
         self._backoff.reset()
         await self._done(document)
 
-    def _drops(self, trials: _Trials, request: Request, error: PeerError) -> bool:
+    def _drops(self, trials: _Trials, name: str, why: str) -> bool:
         """Counts a failed attempt; whether that was the last."""
         trials.refused += 1
-        name = operation_name(request)
         if trials.refused >= self._policy.attempts:
-            self._tell(f"{name} failed {trials.refused} times and was dropped: {error}")
+            self._tell(f"{name} failed {trials.refused} times and was dropped: {why}")
             return True
         delay = self._policy.interval * trials.refused
         trials.refused_at = self._clock.monotonic()
-        self._tell(f"{name} failed, sent again in {delay:.0f} s: {error}")
+        self._tell(f"{name} failed, sent again in {delay:.0f} s: {why}")
         return False
 
     async def _done(self, document: Document) -> None:
