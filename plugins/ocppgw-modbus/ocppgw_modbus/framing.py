@@ -125,7 +125,7 @@ class Echo:
     def answered(self) -> None:
         """An answer was among it: if no echo was, there is none any more."""
         if self._sent not in self._came and not self._answered_alike:
-            self.heard = self.told = False
+            self.heard = self.told = self.fooled = False
 
     def unanswered(self) -> None:
         """What was cut off a write may have been its answer: the next requests show it."""
@@ -134,7 +134,7 @@ class Echo:
 
     @property
     def _answered_alike(self) -> bool:
-        return self._sent[1] in ANSWERED_ALIKE
+        return bool(self._sent) and self._sent[1] in ANSWERED_ALIKE
 
 
 def crc16(data: bytes) -> bytes:

@@ -120,6 +120,16 @@ def test_an_answer_in_the_words_of_the_request_is_no_echo() -> None:
     echo.sent(WRITE_ONE)
     assert echo.cut(WRITE_ONE) == WRITE_ONE
     assert (echo.heard, echo.fooled) == (False, True)
+    echo.sent(READ)
+    echo.cut(ANSWER)
+    echo.answered()
+    assert not echo.fooled  # a read shows that there is none
+
+
+def test_nothing_was_sent_yet() -> None:
+    echo = Echo()
+    echo.unanswered()
+    assert not echo.heard
 
 
 def test_an_echo_that_is_switched_off_is_forgotten() -> None:

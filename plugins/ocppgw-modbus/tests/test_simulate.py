@@ -451,18 +451,19 @@ async def test_a_day_goes_on_when_nothing_comes(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{}", "expected a list of steps, got dict"),
-        ("- {do: fly}", "step 1: Invalid value 'fly'"),
-        ("- {do: arrive}\n- {do: tag}", "step 2: Object missing required field `id_tag`"),
-        ("- {after: soon, do: arrive}", "step 1: Expected `float`"),
-        ("- 5", "step 1: Object missing required field `do`"),
-        ("[", "cannot be read"),
+        ("{}", ":1: expected a list of steps, got a mapping"),
+        ("- {do: fly}", ":1: do: expected one of arrive, tag, leave"),
+        ("- {do: arrive}\n- {do: tag}", ":2: the key `id_tag` is missing"),
+        ("- {after: soon, do: arrive}", ':1: after: expected a number of at least 0, got "soon"'),
+        ("- 5", ":1: expected a mapping, got 5"),
+        ("- {after: 1}", ":1: do: expected one of arrive"),
+        ("[", "not valid YAML"),
     ],
 )
 def test_a_day_that_is_wrong(tmp_path: Path, text: str, said: str) -> None:
     script = tmp_path / "day.yaml"
     script.write_text(text)
-    with pytest.raises(UserError, match="day script") as caught:
+    with pytest.raises(UserError, match=r"day\.yaml") as caught:
         load_day(script)
     assert said in str(caught.value)
 

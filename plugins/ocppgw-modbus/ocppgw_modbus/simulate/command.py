@@ -42,7 +42,13 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 @click.command("plc", short_help="A PLC as a Modbus server, from its register map.")
 @click.argument("map", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--listen", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=5020, show_default=True, help="Port to listen on; 0: any free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=5020,
+    show_default=True,
+    help="Port to listen on; 0: any free one.",
+)
 @click.option("--framing", type=click.Choice(["tcp", "rtu"]), help="RTU over TCP: rtu.")
 @click.option("--serial", help="Answer on a serial port instead: /dev/ttyUSB1.")
 @click.option("--baud-rate", type=int, help="Of the serial port; default: 19200.")
@@ -50,11 +56,25 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--pty", is_flag=True, help="Open a pseudo-terminal as serial port, and say its path."
 )
-@click.option("--connectors", type=int, default=None, help="How many; default: all of the map.")
-@click.option("--speed", default=1.0, show_default=True, help="Times as fast as the real clock.")
+@click.option(
+    "--connectors", type=click.IntRange(min=1), help="How many; default, and at most: the map's."
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Times as fast as the real clock.",
+)
 @click.option("--day", type=click.Path(dir_okay=False, path_type=Path), help="Script of the day.")
 @click.option("--no-day", is_flag=True, help="Nothing happens by itself.")
-@click.option("--energy", default=100_000.0, show_default=True, help="Wh the meters start with.")
+@click.option(
+    "--energy",
+    type=click.FloatRange(min=0),
+    default=100_000.0,
+    show_default=True,
+    help="Wh the meters start with.",
+)
 @click.option(
     "--sequence",
     type=click.IntRange(0, LAST_NUMBER),

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import msgspec
-import yaml
 
 from ocppgw.clock import Clock
-from ocppgw.errors import UserError
+from ocppgw.settings import Node, ProblemsError, Reader, load_yaml
 from ocppgw_modbus.simulate.orders import AnyOrder
 from ocppgw_modbus.simulate.simulation import Simulation
 
 log = logging.getLogger(__name__)
 
 DEFAULT_DAY = Path(__file__).with_name("day.yaml")
+Pause = Annotated[float, msgspec.Meta(ge=0)]
 PAUSE = 10.0  # simulated seconds between two days
 
 
@@ -30,26 +30,26 @@ class Step(msgspec.Struct, frozen=True):
 
 
 def load_day(path: Path) -> list[Step]:
-    """The day in that file; :class:`UserError` names the step that is wrong."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"day script {path}: cannot be read: {error}") from error
-    if not isinstance(raw, list):
-        raise UserError(f"day script {path}: expected a list of steps, got {type(raw).__name__}")
-    return [_step(path, number, one) for number, one in enumerate(raw, 1)]
+    """The day in that file; ``UserError`` names everything that is wrong in it."""
+    root, problems = load_yaml(path)
+    reader = Reader(base=path.parent)
+    reader.problems += problems
+    if not isinstance(root.value, tuple):
+        reader.problem(root, "", f"expected a list of steps, got {root.shown()}")
+    steps = [_step(reader, node) for node in root.value] if not reader.problems else []
+    if reader.problems:
+        raise ProblemsError(str(path), reader.problems)
+    return steps
 
 
-def _step(path: Path, number: int, raw: Any) -> Step:
-    fields: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {}
-    try:
-        after = msgspec.convert(fields.get("after", 0.0), float)
-        order: AnyOrder = msgspec.convert(
-            {key: value for key, value in fields.items() if key != "after"}, AnyOrder
-        )
-    except msgspec.ValidationError as error:
-        raise UserError(f"day script {path}, step {number}: {error}") from error
-    return Step(after, order)
+def _step(reader: Reader, node: Node) -> Step:
+    """A step; what is wrong with it is the reader's."""
+    pause = node.at("after")
+    if pause is not None:
+        order = {key: value for key, value in node.value.items() if key != "after"}
+        node = msgspec.structs.replace(node, value=order)
+    after = 0.0 if pause is None else reader.read(pause, Pause, "after")
+    return Step(after, reader.read(node, AnyOrder))
 
 
 async def live(simulation: Simulation, day: Sequence[Step], clock: Clock) -> None:

@@ -6,6 +6,7 @@ The only module that knows pymodbus's server.
 from __future__ import annotations
 
 import asyncio
+import logging
 import termios
 from collections.abc import Iterable
 
@@ -19,6 +20,9 @@ from ocppgw_modbus.framing import Framing
 from ocppgw_modbus.simulate.registers import Registers
 from ocppgw_modbus.spec import Read
 from ocppgw_modbus.wires import SerialWire
+
+# A port that cannot be opened is said by us, in a sentence.
+logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 
 TABLES = {1: Read.COILS, 2: Read.DISCRETE, 3: Read.HOLDING, 4: Read.INPUT}
 WRITES = {5: Read.COILS, 15: Read.COILS, 6: Read.HOLDING, 16: Read.HOLDING, 22: Read.HOLDING}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ocppgw.clock import Clock, SystemClock
+from ocppgw.errors import UserError
 from ocppgw_modbus.bound import BoundMap
 from ocppgw_modbus.framing import Framing
 from ocppgw_modbus.mapfile import load_map
@@ -49,6 +50,12 @@ class Simulation:
         observe: Callable[[Happening], None] = lambda _: None,
     ) -> None:
         self.map = load_map(bound) if isinstance(bound, Path) else bound
+        if connectors is not None and connectors > self.map.connectors:
+            most = self.map.connectors
+            raise UserError(
+                f"connectors: expected at most {most}, which the map {self.map.name} has,"
+                f" got {connectors}"
+            )
         self.speed = speed
         self.log: list[Happening] = []
         self.now = 0.0
