@@ -21,6 +21,9 @@ from ocppgw.ocpp.operations import Direction
 DONE = frozenset({"Accepted", "Scheduled", "RebootRequired", "Unlocked"})
 """The values of ``status`` that say so, of whatever operation."""
 
+EXPLANATION_WAIT = 3.0
+"""Seconds that a station has to say why it refused."""
+
 ANONYMOUS = "http://www.w3.org/2005/08/addressing/anonymous"
 
 

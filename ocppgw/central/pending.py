@@ -15,7 +15,7 @@ import logging
 from datetime import datetime, timedelta
 
 from ocppgw.central.command import CommandState, PendingCommand
-from ocppgw.central.commands import Commands, accepted
+from ocppgw.central.commands import EXPLANATION_WAIT, Commands, accepted
 from ocppgw.central.commandstore import CommandStore
 from ocppgw.central.core import Core
 from ocppgw.errors import UserError
@@ -30,7 +30,6 @@ LONGEST = timedelta(days=30)
 AFTER_REPLY = 0.2  # seconds that a station has to take our answer before it is called
 PAUSE = 5.0  # seconds between two tries of a station that sends much and cannot be reached
 LEASE = 15.0  # seconds after its deadline that a command may still be `sending`
-EXPLANATION_WAIT = 3.0  # seconds that a station has to say why it refused
 GRACE = 5.0  # seconds that commands which are being sent have at the end
 
 _NOT_KNOWN = "whether the station has done it is not known"
@@ -45,6 +44,7 @@ class Pending:
         self._clock = core.clock
         self._commands = commands
         self._deadline = core.settings.command_deadline
+        self._accepting = asyncio.Lock()
         self._waiting: set[str] = set()  # stations with commands, as far as this process knows
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()  # stations that sent something while a run was on
@@ -63,21 +63,25 @@ class Pending:
         accepted, ``UserError`` for a ``keep`` beyond ``LONGEST`` or too many commands.
         """
         if not timedelta(0) < keep <= LONGEST:
-            most = LONGEST.days
-            raise UserError(f"a command can wait for longer than 0 s and up to {most} days")
+            longest = f"{LONGEST.days} days"
+            raise UserError(f"a command can wait for longer than 0 s and up to {longest}")
         identity = (await self._commands.station(identity)).identity
+        async with self._accepting:  # one is counted before the next one is
+            await self._check_room(identity)
+            document = await self._store.accept(identity, request, keep, by)
+        self._waiting.add(identity)
+        current = await self._first_try(document) if now else PendingCommand.of(document)
+        if current.state is CommandState.WAITING:
+            self._tell(document, f"waits for the station's next message, until {_at(document)}")
+        return current
+
+    async def _check_room(self, identity: str) -> None:
         most = self._core.settings.max_pending
         if len(await self._store.open(identity)) >= most:
             raise UserError(
                 f"{most} commands wait for station {identity} already"
                 " (central_system.max_pending); cancel some, or wait for the station"
             )
-        document = await self._store.accept(identity, request, keep, by)
-        self._waiting.add(identity)
-        current = await self._first_try(document) if now else PendingCommand.of(document)
-        if current.state is CommandState.WAITING:
-            self._tell(document, f"waits for the station's next message, until {_at(document)}")
-        return current
 
     async def _first_try(self, document: Document) -> PendingCommand:
         run = self._start(document["chargeBoxIdentity"], 0.0)

@@ -10,7 +10,7 @@ from klein import Klein
 from twisted.web.http import Request as WebRequest
 
 from ocppgw.central.command import CommandState, PendingCommand
-from ocppgw.central.commands import accepted
+from ocppgw.central.commands import EXPLANATION_WAIT, accepted
 from ocppgw.link.base import PeerFault
 from ocppgw.ocpp.model import Request, Response, SendLocalListRequest
 from ocppgw.ocpp.operations import OPERATIONS, Direction, Operation, by_name
@@ -22,7 +22,6 @@ from ocppgw.web.queries import duration_of, flag_of, limit_of, text_of
 if TYPE_CHECKING:
     from ocppgw.central.service import CentralSystem
 
-EXPLANATION_WAIT = 3.0  # seconds that a station has to say why it refused
 LONGEST_NAME = 100  # characters of who sends a command
 
 

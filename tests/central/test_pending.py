@@ -377,6 +377,18 @@ async def test_only_so_many_wait_for_a_station(away):
     await bench.central.stop()
 
 
+async def test_no_more_than_that_wait_however_many_come_at_once(away):
+    bench = await away(max_pending=2)
+
+    asked = asyncio.gather(*(later(bench) for _ in range(5)), return_exceptions=True)
+    await bench.clock.advance(1)
+    kept = await asked
+
+    assert [type(one) for one in kept] == [PendingCommand] * 2 + [UserError] * 3
+    assert len(await bench.all(PENDING)) == 2
+    await bench.central.stop()
+
+
 @pytest.mark.parametrize("keep", [timedelta(0), timedelta(days=31)])
 async def test_a_time_of_life_that_makes_no_sense(away, keep):
     bench = await away()
