@@ -32,7 +32,7 @@ from ocppgw_modbus.lines import Member, Tap, shared_line
 from ocppgw_modbus.mapfile import load_map
 from ocppgw_modbus.options import DeviceOptions, ModbusOptions
 from ocppgw_modbus.partrules import EVERYBODYS, check_map, check_parts
-from ocppgw_modbus.parts import Numbering, Part, PartStation, Whole
+from ocppgw_modbus.parts import Numbering, Part, PartStation, Whole, doers_of
 from ocppgw_modbus.spec import CommandKind
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class ModbusDriver(Driver):
         """
         connector = connector_of(command)
         for kind in kinds_of(command):
-            found = [one for part in self._parts if (one := self._doer(part, kind, connector))]
+            found = doers_of(self._parts, kind, connector, self._connectors)
             if isinstance(command, Configure):
                 found = [one for one in found if _has_key(*one, command.key)] or found[:1]
             if found:
@@ -146,13 +146,6 @@ class ModbusDriver(Driver):
             if len(self._parts) == 1
             else f"none of the maps {maps} has a way to do {type(command).__name__}{where}"
         )
-
-    def _doer(self, part: Part, kind: CommandKind, connector: int) -> tuple[Part, int] | None:
-        """The device, if it does that, with its own number of the connector."""
-        numbers = part.numbering.inward(connector)
-        if kind is CommandKind.ANSWER_TAG and self._connectors == 1:
-            numbers += part.numbering.inward(1 - connector)
-        return next(((part, n) for n in numbers if part.device.does(kind, n)), None)
 
 
 async def _have_done(

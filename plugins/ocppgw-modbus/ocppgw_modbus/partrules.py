@@ -11,7 +11,7 @@ from ocppgw.settings import near_miss
 from ocppgw_modbus.bound import BoundEvent, BoundMap
 from ocppgw_modbus.framing import Framing
 from ocppgw_modbus.options import DeviceOptions
-from ocppgw_modbus.parts import Part
+from ocppgw_modbus.parts import Part, doers_of
 from ocppgw_modbus.spec import CommandKind, EventField, EventKind
 
 # Commands that every device gets that has them.
@@ -73,6 +73,8 @@ def check_parts(parts: Sequence[Part], context: DriverContext) -> None:
     for part in parts:
         for event in part.bound.events:
             _check_event(part, event, parts)
+            if len(parts) > 1 and event.kind is EventKind.TAG:
+                _check_told(part, event, parts, context.connectors)
 
 
 def _claims(part: Part, connectors: int) -> Iterator[tuple[str, Hashable]]:
@@ -117,6 +119,17 @@ def _check_event(part: Part, event: BoundEvent, parts: Sequence[Part]) -> None:
                 f"the {event.kind.value} in {part.label} has no field `meter`, and no"
                 f" device measures Energy.Active.Import.Register of connector {connector}; add"
                 " the field, or a device with a meter"
+            )
+
+
+def _check_told(part: Part, event: BoundEvent, parts: Sequence[Part], connectors: int) -> None:
+    """Somebody must be told what became of a tag."""
+    for connector in _connectors_of(part, event):
+        if not doers_of(parts, CommandKind.ANSWER_TAG, connector, connectors):
+            raise UserError(
+                f"{part.label} reads tags of {_shown(connector)}, and no device is told what became"
+                f" of them; add the command `answer_tag` of {_shown(connector)} to a map, or put"
+                " the reader on another connector"
             )
 
 

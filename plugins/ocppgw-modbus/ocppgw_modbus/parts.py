@@ -24,6 +24,7 @@ from ocppgw.plc import (
 )
 from ocppgw_modbus.bound import BoundMap
 from ocppgw_modbus.device import Device
+from ocppgw_modbus.spec import CommandKind
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,20 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def __hash__(self) -> int:
         return id(self)
+
+
+def doers_of(
+    parts: Sequence[Part], kind: CommandKind, connector: int, connectors: int
+) -> list[tuple[Part, int]]:
+    """The devices that do that at a connector of the station, of which there are so many,
+    each with its own number of it."""
+    found = []
+    for part in parts:
+        numbers = part.numbering.inward(connector)
+        if kind is CommandKind.ANSWER_TAG and connectors == 1:
+            numbers += part.numbering.inward(1 - connector)
+        found += [(part, number) for number in numbers if part.device.does(kind, number)][:1]
+    return found
 
 
 class Whole:

@@ -172,6 +172,7 @@ MAPS = {
     "gate": GATE,
     "listener": LISTENER,
     "numbered": NUMBERED,
+    "silent": READER[: READER.index("  commands:")],
 }
 
 
@@ -734,6 +735,10 @@ def devices(maps: Path, **lines: dict[str, Any]) -> ModbusOptions:
         (
             {"controller1": {"connector": 0}, "meter1": {}},
             r"has a start, which is of a connector, but the device is put on the station",
+        ),
+        (
+            {"silent1": {}, "meter1": {}},
+            r"silent1 \(silent.yaml\) reads tags of connector 1, and no device is told what became",
         ),
         ({"reader1": {"connector": 0}}, r"no device has a connector 1"),
         ({"reader1": {"connector": 2}}, r"there is no connector 2, the charge box has 1"),
