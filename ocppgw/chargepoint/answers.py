@@ -54,13 +54,16 @@ class Answers:
         connectors: int,
         deadline: float,
         delivered: Callable[[Answer], None],
+        running: Callable[[int], str | None],
     ) -> None:
+        """``running`` gives the event id of the start of the session on a connector."""
         self._ledger = ledger
         self._driver = driver
         self._clock = clock
         self._narrator = narrator
         self._deadline = deadline
         self._delivered = delivered
+        self._running = running
         self._bells = {number: Bell(clock) for number in range(connectors + 1)}
 
     def put(self, answer: Answer, *, until: datetime | None = None) -> Projection:
@@ -125,7 +128,7 @@ class Answers:
     async def _hand_over(self, document: Document) -> bool:
         """Whether that answer is done with."""
         meant = _answer_of(document)
-        answer = self._in_time(meant, document.get("until"))
+        answer = self._as_of_now(meant, document.get("until"))
         key: Key = (document["box"], document["number"])
         refusals = document.get("refusals", 0)
         try:
@@ -142,17 +145,20 @@ class Answers:
                 return False
             self._narrator.say("plc", f"refused the answer to its {document['kind']}: {error}")
         await self._ledger.storage.commit(Delete(ANSWERS, key))
-        if answer != meant:
+        if isinstance(answer, AnswerTag) and answer != meant:
             what = "the PLC could not be told in time that the tag is accepted: it is refused"
             self._narrator.say(connector(answer.connector_id), what)
         self._delivered(answer)
         return True
 
-    def _in_time(self, answer: Answer, until: datetime | None) -> Answer:
-        late = until is not None and self._clock.now() > until
-        if not (late and isinstance(answer, AnswerTag) and answer.accepted):
-            return answer
-        return msgspec.structs.replace(answer, accepted=False)
+    def _as_of_now(self, answer: Answer, until: datetime | None) -> Answer:
+        """The answer as it is right at this moment, which may be hours after it was made."""
+        if isinstance(answer, AnswerTag) and until is not None and self._clock.now() > until:
+            return msgspec.structs.replace(answer, accepted=False)
+        if isinstance(answer, AnswerStart):
+            running = self._running(answer.connector_id)
+            return msgspec.structs.replace(answer, current=running in {None, answer.event_id})
+        return answer
 
     def _lane_of(self, connector_id: int) -> int:
         """A connector that this station does not have is served with the station's own."""

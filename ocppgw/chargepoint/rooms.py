@@ -135,7 +135,12 @@ class Rooms:
             connectors=self._settings.connectors,
             deadline=self._settings.deadlines.answer,
             delivered=lambda answer: self.sessions.delivered(answer),
+            running=self._start_on,
         )
+
+    def _start_on(self, connector_id: int) -> str | None:
+        session = self.register.on(connector_id)
+        return None if session is None else session.event_id
 
     def _make_lanes(self) -> Lanes:
         return Lanes(

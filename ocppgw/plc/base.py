@@ -173,13 +173,17 @@ class AnswerTag(Command, frozen=True, kw_only=True):
 class AnswerStart(Command, frozen=True, kw_only=True):
     """The answer to the :class:`StartWanted` with that event id.
 
-    A transaction id is there even for a refused start, since OCPP gives one.
+    A transaction id is there even for a refused start, since OCPP gives one. After an
+    outage the answer may come when that session has ended; ``current`` is false if another
+    one runs on the connector by now. A device that cannot tell from the answer which start
+    it means must not be given such a one: it would end the wrong session.
     """
 
     event_id: str
     connector_id: int
     accepted: bool
     transaction_id: int
+    current: bool = True
 
 
 class AnswerStop(Command, frozen=True, kw_only=True):

@@ -274,7 +274,7 @@ class SimulatedPlc:
             return
         if isinstance(answer, AnswerTag):
             connector.tag_accepted = answer.accepted
-        elif isinstance(answer, AnswerStart):
+        elif isinstance(answer, AnswerStart) and answer.current:
             connector.transaction_id = answer.transaction_id
             connector.start_accepted = answer.accepted
             if not answer.accepted:

@@ -83,6 +83,27 @@ async def test_an_hour_without_central_system_loses_nothing(world):
     assert any("answers again" in line for line in world.story())
 
 
+async def test_a_late_refusal_does_not_end_the_session_that_runs_by_then(world):
+    world.central.tags["FORMER"] = e.AuthorizationStatus.BLOCKED
+    await world.start()
+    await world.clock.advance(10)
+    world.central.away = True
+    await world.session(tag="FORMER")
+    world.plc.start(1, "LATTER")
+    await world.clock.advance(600)
+    world.central.away = False
+    await world.clock.advance(120)
+    answers = world.answers(AnswerStart)
+    charging = world.plc.connectors[1].charging
+    await world.stop()
+
+    assert [(answer.accepted, answer.current) for answer in answers] == [
+        (False, False),
+        (True, True),
+    ]
+    assert charging
+
+
 async def test_a_lost_answer_is_asked_for_again_with_the_same_message(world):
     await world.start()
     world.central.loses_answers = 1
