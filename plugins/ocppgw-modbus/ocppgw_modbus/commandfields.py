@@ -73,6 +73,14 @@ def connector_of(command: Command) -> int:
     return connector
 
 
+def mistakable(command: Command, bound: BoundCommand) -> bool:
+    """Whether the PLC would take a late answer to a start for that of the session that
+    runs by now, since no number says which start it means."""
+    if not isinstance(command, AnswerStart) or command.current:
+        return False
+    return F.SEQUENCE not in bound.fields or _sequence(command.event_id) == 0
+
+
 def writes_of(command: Command, bound: BoundCommand) -> list[tuple[Point, float | str]]:
     """What has to be written, field by field, less the request of a hand-shake.
 

@@ -20,7 +20,7 @@ from ocppgw.plc import (
 from ocppgw_modbus.bound import BoundCyclic, BoundMap, Point
 from ocppgw_modbus.bus import Bus, Line, Urgency
 from ocppgw_modbus.codec import Nonsense, decode
-from ocppgw_modbus.commandfields import KINDS, connector_of, kinds_of, writes_of
+from ocppgw_modbus.commandfields import KINDS, connector_of, kinds_of, mistakable, writes_of
 from ocppgw_modbus.commands import CommandRunner
 from ocppgw_modbus.energies import Energies
 from ocppgw_modbus.events import EventHandshake
@@ -258,7 +258,8 @@ class Device:
         if not self._watch.running:
             raise PlcOffline("the PLC says that its program is not running")
         for runner in runners:
-            await runner.run(writes_of(command, runner.bound), bus, ends)
+            if not mistakable(command, runner.bound):
+                await runner.run(writes_of(command, runner.bound), bus, ends)
 
     def _runners_of(self, command: Command) -> list[CommandRunner]:
         """Whoever does the command: one section, or that of every connector (availability

@@ -536,6 +536,21 @@ async def test_an_answer_names_the_event_it_belongs_to(line: Any) -> None:
     assert line.get("started_accepted", 1) == 0
 
 
+@pytest.mark.parametrize(("event_id", "told"), [("1.start:e:41:ff", 1), ("1.start:e::ff", 0)])
+async def test_a_late_answer_is_kept_from_a_plc_that_cannot_tell_starts_apart(
+    line: Any, event_id: str, told: int
+) -> None:
+    bench, station = Bench(line), RecordingStation()
+    async with bench.running(station):
+        line.put("started_accepted", 9, 1)
+        AnsweringPlc(line, "started", "started_answer")
+        late = AnswerStart(
+            event_id=event_id, connector_id=1, accepted=True, transaction_id=5, current=False
+        )
+        assert await command(bench, late) is None
+    assert line.get("started_accepted", 1) == (1 if told else 9)
+
+
 @pytest.mark.parametrize(
     "what",
     [
