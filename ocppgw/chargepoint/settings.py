@@ -33,9 +33,14 @@ class CentralSystemLink(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ] = 30.0
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"`url` must be an http or https URL, got {self.url!r}")
+        wrong = ValueError(f"`url` must be an http or https URL, got {self.url!r}")
+        try:
+            parts = urlsplit(self.url)
+            port = parts.port
+        except ValueError:  # brackets without an end, a port that is none
+            raise wrong from None
+        if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+            raise wrong
         for address in self.addresses:
             ip_network(address, strict=False)
         if not self.addresses:

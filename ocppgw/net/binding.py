@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from ocppgw.errors import UserError
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
+LAST_PORT = 65535
+_PORT = re.compile(r":(?:port=)?([0-9]+)(?=:|$)")
 _from_string: Any = endpoints.serverFromString  # untyped
 _EXAMPLE = (
     "write it like tcp:9220:interface=127.0.0.1 or ssl:9220:privateKey=key.pem:certKey=cert.pem"
@@ -23,6 +26,8 @@ _EXAMPLE = (
 
 async def bind(reactor: Any, description: str, factory: ServerFactory) -> Any:
     """Listens at once; gives the port. UserError names the address, the reason, what to do."""
+    if any(int(number) > LAST_PORT for number in _PORT.findall(description)):
+        raise UserError(f"listener {description!r}: a port is a number up to {LAST_PORT}")
     if description.startswith("tls:"):
         _check_directory(description)
     try:

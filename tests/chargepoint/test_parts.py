@@ -56,6 +56,8 @@ def test_only_the_configured_addresses_may_command(url, addresses, remote, allow
     ("change", "message"),
     [
         ({"url": "ftp://127.0.0.1/"}, "must be an http or https URL"),
+        ({"url": "http://127.0.0.1:99999/"}, "must be an http or https URL"),
+        ({"url": "http://[::1/"}, "must be an http or https URL"),
         ({"url": "http://cs.example/"}, "must name who may call this box"),
         ({"url": "http://cs.example/", "addresses": ["nobody"]}, "'nobody'"),
     ],

@@ -41,6 +41,11 @@ async def test_an_address_of_another_machine(reactor: Any) -> None:
     assert "this machine has no such address" in message
 
 
+async def test_a_port_that_no_machine_has(reactor: Any) -> None:
+    message = await refusal(reactor, "tcp:80000:interface=127.0.0.1")
+    assert "a port is a number up to 65535" in message
+
+
 async def test_a_port_that_needs_root() -> None:
     class Refusing:
         """A reactor as it is where only root may listen on low ports."""
