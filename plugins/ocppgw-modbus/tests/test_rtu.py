@@ -440,6 +440,9 @@ async def test_a_process_on_a_pseudo_terminal(tmp_path: Path) -> None:
         (["--pty", "--serial", "/dev/ttyS0"], "--pty goes with none of --serial"),
         (["--baud-rate", "9600"], "`baud_rate` belongs to a `serial` port"),
         (["--serial", "/dev/ttyS0", "--framing", "tcp"], "on a serial port Modbus is RTU"),
+        (["--port", "99999"], "99999 is not in the range"),
+        (["--speed", "0"], "0.0 is not in the range"),
+        (["--connectors", "9"], "connectors: expected at most 1"),
     ],
 )
 def test_a_simulated_line_that_cannot_be(tmp_path: Path, arguments: list[str], said: str) -> None:
