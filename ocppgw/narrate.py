@@ -20,7 +20,7 @@ from ocppgw.observe import (
     tell,
 )
 from ocppgw.ocpp import model as m
-from ocppgw.ocpp.enums import Measurand, UnitOfMeasure
+from ocppgw.ocpp.enums import ChargePointErrorCode, Measurand, UnitOfMeasure
 from ocppgw.ocpp.operations import Direction
 from ocppgw.ocpp.scalars import write_time
 from ocppgw.tree import camel
@@ -29,6 +29,7 @@ log = logging.getLogger(STORY)
 
 REMEMBERED = 1000  # transactions whose meter start is known, for the energy at their stop
 CENTRAL = "central"
+NO_ERROR = ChargePointErrorCode.NO_ERROR
 STATION = "station"  # the subject of what concerns all of a charge box
 
 
@@ -49,7 +50,9 @@ class Narrator:
         self._own = frozenset(own)
         self._meter_start: dict[tuple[str, int], int] = {}
         self._states: dict[tuple[str, str], str] = {}  # of boxes and connectors, as told
-        self._refused: dict[str, str] = {}  # what each box told that it refused, last
+        # What each box told last that it refused, or who is away: the reason follows in the
+        # info of its StatusNotifications, behind these words.
+        self._refused: dict[str, str] = {}
 
     def __call__(self, observed: Observed) -> None:
         if isinstance(observed, StateChange):
@@ -59,6 +62,8 @@ class Narrator:
             refused, is_that, _ = observed.what.partition(" refused: ")
             if is_that:
                 self._refused[observed.identity] = refused
+            elif observed.what.startswith("offline: "):
+                self._refused[observed.identity] = observed.subject.upper()
             level = logging.DEBUG if observed.echo else logging.INFO
             tell(observed.identity, f"{observed.subject}: {observed.what}", level)
             return
@@ -100,7 +105,7 @@ class Narrator:
             place = exchange.identity, _place(request)
             refused = self._refused.get(exchange.identity)
             if refused is not None and (request.info or "").startswith(f"{refused}: "):
-                request = msgspec.structs.replace(request, info=None)
+                request = msgspec.structs.replace(request, info=None, error_code=NO_ERROR)
             state = _status(request)
             if state == self._states.get(place):
                 return True

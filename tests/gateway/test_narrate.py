@@ -217,6 +217,30 @@ def test_a_refusal_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+def test_that_the_plc_is_away_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    def state(subject: str, what: str) -> StateChange:
+        return StateChange(at=AT, role="charge point", identity="CP-1", subject=subject, what=what)
+
+    faulted = m.StatusNotificationRequest(
+        connector_id=1,
+        status=e.ChargePointStatus.FAULTED,
+        error_code=e.ChargePointErrorCode.OTHER_ERROR,
+        info="PLC: it closed the conn",
+    )
+    away = state("plc", "offline: it closed the connection")
+    story = told(
+        caplog,
+        away,
+        state("connector 1", "is Faulted"),
+        exchange(faulted, m.StatusNotificationResponse()),
+    )
+
+    assert story == [
+        "CP-1: plc: offline: it closed the connection",
+        "CP-1: connector 1: is Faulted",
+    ]
+
+
 @pytest.mark.parametrize(
     ("request_", "response", "sentence"),
     [
