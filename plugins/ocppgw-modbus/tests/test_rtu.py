@@ -442,7 +442,6 @@ async def test_a_process_on_a_pseudo_terminal(tmp_path: Path) -> None:
         (["--serial", "/dev/ttyS0", "--framing", "tcp"], "on a serial port Modbus is RTU"),
         (["--port", "99999"], "99999 is not in the range"),
         (["--speed", "0"], "0.0 is not in the range"),
-        (["--connectors", "9"], "connectors: expected at most 1"),
     ],
 )
 def test_a_simulated_line_that_cannot_be(tmp_path: Path, arguments: list[str], said: str) -> None:
@@ -452,6 +451,11 @@ def test_a_simulated_line_that_cannot_be(tmp_path: Path, arguments: list[str], s
     result = CliRunner().invoke(group, command)
     assert result.exit_code != 0
     assert said in result.output + str(result.exception)
+
+
+def test_a_simulated_plc_has_no_more_connectors_than_its_map(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="connectors: expected at most 0"):
+        Simulation(meter_map(tmp_path), connectors=9)
 
 
 async def test_a_simulated_plc_without_its_port(tmp_path: Path) -> None:
