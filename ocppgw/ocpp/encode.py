@@ -100,7 +100,16 @@ def _element(field: Field, prefix: str) -> Encode:
     tag = f"{prefix}:{field.wire}" if prefix else field.wire
     opening, closing = f"<{tag}>", f"</{tag}>"
     write = _writer(field.type)
-    return lambda value: f"{opening}{write(value)}{closing}"
+
+    def element(value: Any) -> str:
+        try:
+            return f"{opening}{write(value)}{closing}"
+        except Unsayable:
+            raise
+        except ValueError as error:
+            raise ValueError(f"{field.wire}: {error}") from error
+
+    return element
 
 
 def _repeated(field: Field, get: Callable[[Any], Any], write: Encode, where: str) -> Encode:

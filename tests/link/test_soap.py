@@ -237,9 +237,13 @@ async def test_what_a_version_does_not_have_is_not_sent(bench):
 
 
 async def test_what_cannot_be_said_is_not_sent(bench):
-    with pytest.raises(PeerError, match="UnlockConnector cannot be said like that") as caught:
+    with pytest.raises(PeerError, match="cannot be said") as caught:
         await bench.peer(observe=False).call(UnlockConnectorRequest(connector_id=2**40), 1)
 
+    assert str(caught.value) == (
+        "UnlockConnector cannot be said like that: connectorId: expected a number from"
+        f" {-(2**31)} to {2**31 - 1}, got {2**40}"
+    )
     assert caught.value.delivered is False
     assert bench.http.posted == []
 
