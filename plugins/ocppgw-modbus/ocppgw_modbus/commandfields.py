@@ -67,6 +67,11 @@ def kinds_of(command: Command) -> tuple[K, ...]:
     return KINDS.get(type(command), ())
 
 
+def words_of(command: Command) -> str:
+    """The sections that may do it, for people, as a map spells them."""
+    return " or ".join(f"`{kind.value}`" for kind in kinds_of(command)) or type(command).__name__
+
+
 def connector_of(command: Command) -> int:
     """The connector a command is for; 0 for the station's own."""
     connector: int = getattr(command, "connector_id", 0)

@@ -20,7 +20,14 @@ from ocppgw.plc import (
 from ocppgw_modbus.bound import BoundCyclic, BoundMap, Point
 from ocppgw_modbus.bus import Bus, Line, Urgency
 from ocppgw_modbus.codec import Nonsense, decode
-from ocppgw_modbus.commandfields import KINDS, connector_of, kinds_of, mistakable, writes_of
+from ocppgw_modbus.commandfields import (
+    KINDS,
+    connector_of,
+    kinds_of,
+    mistakable,
+    words_of,
+    writes_of,
+)
 from ocppgw_modbus.commands import CommandRunner
 from ocppgw_modbus.energies import Energies
 from ocppgw_modbus.events import EventHandshake
@@ -279,7 +286,7 @@ class Device:
                     return everywhere
         where = f" for connector {connector}" if connector else ""
         raise PlcUnsupported(
-            f"the map {self._bound.name} has no way to do {type(command).__name__}{where}"
+            f"the map {self._bound.name} has no way to do {words_of(command)}{where}"
         )
 
 

@@ -25,7 +25,7 @@ from ocppgw.plc import (
     Station,
 )
 from ocppgw_modbus.bound import BoundMap
-from ocppgw_modbus.commandfields import connector_of, kinds_of
+from ocppgw_modbus.commandfields import connector_of, kinds_of, words_of
 from ocppgw_modbus.device import Backoff, Device
 from ocppgw_modbus.energies import Energies
 from ocppgw_modbus.lines import Member, Tap, shared_line
@@ -142,9 +142,9 @@ class ModbusDriver(Driver):
         where = f" for connector {connector}" if connector else ""
         maps = ", ".join(part.bound.name for part in self._parts)
         raise PlcUnsupported(
-            f"the map {maps} has no way to do {type(command).__name__}{where}"
+            f"the map {maps} has no way to do {words_of(command)}{where}"
             if len(self._parts) == 1
-            else f"none of the maps {maps} has a way to do {type(command).__name__}{where}"
+            else f"none of the maps {maps} has a way to do {words_of(command)}{where}"
         )
 
 

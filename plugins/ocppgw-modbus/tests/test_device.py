@@ -552,17 +552,19 @@ async def test_a_late_answer_is_kept_from_a_plc_that_cannot_tell_starts_apart(
 
 
 @pytest.mark.parametrize(
-    "what",
+    ("what", "told"),
     [
-        LimitCurrent(connector_id=1, amperes=16),
-        Unlock(connector_id=0),
-        Unlock(connector_id=3),
+        (LimitCurrent(connector_id=1, amperes=16), "`limit_current` for connector 1"),
+        (Unlock(connector_id=0), "`unlock`"),
+        (Unlock(connector_id=3), "`unlock` for connector 3"),
     ],
 )
-async def test_what_the_map_does_not_have(line: Any, what: Any) -> None:
+async def test_what_the_map_does_not_have_is_told_in_its_words(
+    line: Any, what: Any, told: str
+) -> None:
     bench, station = Bench(line), RecordingStation()
     async with bench.running(station):
-        with pytest.raises(PlcUnsupported, match=r"demo-plc.yaml has no way to do"):
+        with pytest.raises(PlcUnsupported, match=f"demo-plc.yaml has no way to do {told}$"):
             await bench.device.execute(what, 1)
     assert not bench.device.supports(LimitCurrent)
     assert bench.device.supports(ResetPlc)
