@@ -67,21 +67,45 @@ class Pending:
             raise UserError(f"a command can wait for longer than 0 s and up to {longest}")
         identity = (await self._commands.station(identity)).identity
         async with self._accepting:  # one is counted before the next one is
-            await self._check_room(identity)
+            before = await self._before(identity)
             document = await self._store.accept(identity, request, keep, by)
         self._waiting.add(identity)
-        current = await self._first_try(document) if now else PendingCommand.of(document)
+        if now and not await self._in_vain(identity, before):
+            current = await self._first_try(document)
+        else:
+            current = PendingCommand.of(document)
         if current.state is CommandState.WAITING:
             self._tell(document, f"waits for the station's next message, until {_at(document)}")
         return current
 
-    async def _check_room(self, identity: str) -> None:
+    async def _before(self, identity: str) -> list[Document]:
+        """The commands that have not ended; UserError if there is no room for one more."""
         most = self._core.settings.max_pending
-        if len(await self._store.open(identity)) >= most:
+        before = await self._store.open(identity)
+        if len(before) >= most:
             raise UserError(
                 f"{most} commands wait for station {identity} already"
                 " (central_system.max_pending); cancel some, or wait for the station"
             )
+        return before
+
+    async def _in_vain(self, identity: str, before: list[Document]) -> bool:
+        """Whether a try would only repeat what has failed: one that goes out first was tried,
+        and nothing has come from the station since."""
+        if identity in self._runs:
+            return False
+        now, waiting = self._clock.now(), CommandState.WAITING.value
+        tried = [
+            document["triedAt"]
+            for document in before
+            if document["state"] == waiting and document["until"] > now and "triedAt" in document
+        ]
+        return bool(tried) and not await self._heard_since(identity, max(tried))
+
+    async def _heard_since(self, identity: str, moment: datetime) -> bool:
+        station = await self._core.stations.load(identity)
+        seen = station.last_seen if station is not None else None
+        return seen is not None and seen > moment
 
     async def _first_try(self, document: Document) -> PendingCommand:
         run = self._start(document["chargeBoxIdentity"], 0.0)
@@ -140,10 +164,8 @@ class Pending:
                 await self._expire(document)
             else:
                 self._waiting.add(identity)
-                station = await self._core.stations.load(identity)
-                seen = station.last_seen if station is not None else None
-                since: datetime = document.get("triedAt") or document["acceptedAt"]
-                if seen is not None and seen > since:
+                since = document.get("triedAt") or document["acceptedAt"]
+                if await self._heard_since(identity, since):
                     self._start(identity, 0.0)
 
     async def stop(self) -> None:

@@ -176,13 +176,46 @@ async def test_in_the_order_of_acceptance_one_at_a_time(away):
     await bench.central.stop()
 
 
-async def test_a_new_one_does_not_overtake_those_that_wait(away):
+async def test_a_new_one_queues_behind_one_that_was_tried_in_vain(away):
     bench = await away()
     await later(bench, RESET)
+    assert bench.http.tried == 1
+
+    queued = await later(bench, UNLOCK)
+    assert (queued.state, queued.attempts) == (CommandState.WAITING, 0)
+    assert bench.http.tried == 1  # the first one would only fail once more
+
+    bench.http.answer = None
+    await heard(bench)
+    assert bench.http.received == [RESET, UNLOCK]
+    await bench.central.stop()
+
+
+async def test_a_new_one_has_those_tried_that_never_were(away):
+    bench = await away()
+    await later(bench, RESET, now=False)
     bench.http.answer = None
 
     done = await later(bench, UNLOCK)
 
+    assert done.state is CommandState.DONE
+    assert bench.http.received == [RESET, UNLOCK]
+    await bench.central.stop()
+
+
+async def test_a_new_one_has_those_tried_whose_station_was_heard_since(away):
+    bench = await away()
+    await later(bench, RESET)
+    await bench.clock.advance(10)
+    await heard(bench)
+    tried = bench.http.tried
+    await bench.clock.advance(1)
+    await bench.call(HeartbeatRequest())  # too soon for another try by itself
+    bench.http.answer = None
+
+    done = await later(bench, UNLOCK)
+
+    assert tried == 2
     assert done.state is CommandState.DONE
     assert bench.http.received == [RESET, UNLOCK]
     await bench.central.stop()
