@@ -15,13 +15,13 @@ import click
 
 from ocppgw.cli.check import FILE
 from ocppgw.errors import UserError
-from ocppgw.web.client import ControlClient
+from ocppgw.web.client import ControlClient, RefusedError
 
 DEFAULT_SOCKETS = (Path("var/control.sock"), Path("/run/ocppgw/control.sock"))
 REFUSED = 3  # exit code
 
 
-@click.command()
+@click.command(short_help="Send an OPERATION to the station IDENTITY.")
 @click.argument("identity")
 @click.argument("operation")
 @click.argument("fields", nargs=-1, metavar="[KEY=VALUE]...")
@@ -68,13 +68,18 @@ def send(
     path = f"/api/stations/{quote(identity, safe='')}/operations/{quote(operation, safe='')}"
     options = {"users": "true"} if users else {}
     if later is not None:
-        options |= {"later": later, "by": _who()}
-    reply = client.call("POST", f"{path}?{urlencode(options)}" if options else path, body)
+        options |= {"later": later, "by": who()}
+    try:
+        reply = client.call("POST", f"{path}?{urlencode(options)}" if options else path, body)
+    except RefusedError as error:
+        if later is None and error.may_wait:
+            raise UserError(f"{error}; --later 1h would keep it until the station calls") from error
+        raise
     click.echo(_told(reply))
     sys.exit(0 if reply["done"] or "pending" in reply else REFUSED)
 
 
-def _who() -> str:
+def who() -> str:
     """Who gives the command; a container may run as a user without a name."""
     try:
         return getpass.getuser()

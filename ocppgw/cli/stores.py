@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlencode
 
 import msgspec
 
-from ocppgw.cli.send import control_socket
+from ocppgw.cli.send import control_socket, who
 from ocppgw.errors import UserError
 from ocppgw.storage import StorageError, backup
 from ocppgw.storage.backup import Manifest, StoreFile
@@ -40,7 +41,9 @@ class Gateway:
         self._client = client
 
     def backup(self, target: Path) -> Manifest:
-        reply = self._client.call("POST", "/api/backup", {"target": str(target)})
+        reply = self._client.call(
+            "POST", f"/api/backup?{urlencode({'by': who()})}", {"target": str(target)}
+        )
         if not target.exists():
             raise UserError(
                 f"{target}: the gateway has written it, but in a file system of its own"

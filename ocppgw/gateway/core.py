@@ -171,8 +171,11 @@ class Gateway:
         charge box, as in :func:`ocppgw.config.file_stores`."""
         return {part.store.name: part.store for part in self._house.parts()}
 
-    async def backup(self, target: Path) -> Manifest:
-        """Writes all stores that are files into a new archive. Raises ``StorageError``."""
+    async def backup(self, target: Path, by: str | None = None) -> Manifest:
+        """Writes all stores that are files into a new archive. Raises ``StorageError``.
+
+        ``by`` is who wants it, for the log.
+        """
 
         async def work() -> Manifest:
             files = [
@@ -181,7 +184,11 @@ class Gateway:
                 if store.path is not None
             ]
             now = self._house.ground.clock.now()
-            return await asyncio.to_thread(backup.write, files, target, now)
+            manifest = await asyncio.to_thread(backup.write, files, target, now)
+            megabytes = sum(copied.size for copied in manifest.stores) / 1e6
+            wanted = f", wanted by {by}" if by else ""
+            log.info("a backup is written to %s: %.1f MB of stores%s", target, megabytes, wanted)
+            return manifest
 
         return await self._by_itself(work)
 

@@ -1,4 +1,8 @@
-"""How routes of the control API answer: JSON, and every error a sentence."""
+"""How routes of the control API answer: JSON, and every error a sentence.
+
+``{"error": "…"}``, and ``"mayWait": true`` in it for a command that certainly did not get
+through, to a station that may be reached later.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.web.http import Request as WebRequest
 
 from ocppgw.errors import UserError
-from ocppgw.link.base import PeerError, PeerTimeout
+from ocppgw.link.base import PeerError, PeerTimeout, Unreachable
 from ocppgw.net.gate import Away
 from ocppgw.storage.base import StorageError
 from ocppgw.web.messages import as_json
@@ -55,7 +59,7 @@ def answering(
             except Exception as error:  # noqa: BLE001  each becomes an answer
                 status, sentence = _explained(error)
                 request.setResponseCode(status)
-                value = {"error": sentence}
+                value = {"error": sentence} | ({"mayWait": True} if _may_wait(error) else {})
             body = json.dumps(as_json(value)).encode() + b"\n"
             request.setHeader("Content-Length", str(len(body)))
             return body
@@ -73,6 +77,11 @@ def body_of(request: WebRequest) -> Any:
         return json.loads(text) if text else {}
     except ValueError as error:
         raise ApiError(400, f"the body is not valid JSON: {error}") from error
+
+
+def _may_wait(error: Exception) -> bool:
+    """Whether the same command may be kept until its station can be reached."""
+    return isinstance(error, (Unreachable, PeerTimeout)) and error.delivered is False
 
 
 def _explained(error: Exception) -> tuple[int, str]:

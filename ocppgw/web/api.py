@@ -21,7 +21,7 @@ from ocppgw.central.station import Registration
 from ocppgw.tree import from_plain
 from ocppgw.typed import read
 from ocppgw.web.answering import ApiError, answering, body_of
-from ocppgw.web.commanding import add_commanding
+from ocppgw.web.commanding import add_commanding, station_of
 from ocppgw.web.keeping import Keeping
 from ocppgw.web.keeping_routes import add_keeping
 from ocppgw.web.queries import flag_of, limit_of, text_of
@@ -101,10 +101,7 @@ class Api:
     @app.route("/api/stations/<path:identity>", methods=["GET"])
     @answering
     async def station(self, request: WebRequest, identity: str) -> Any:
-        found = await self.central.views.station(identity)
-        if found is None:
-            raise ApiError(404, f"no station {identity} is known here")
-        return found
+        return await station_of(self.central, identity)
 
     @app.route("/api/stations/<path:identity>/accept", methods=["POST"])
     @answering

@@ -13,6 +13,15 @@ from ocppgw.errors import UserError
 TIMEOUT = 120.0  # seconds; the gateway has deadlines of its own, below that
 
 
+class RefusedError(UserError):
+    """The gateway's sentence instead of an answer; ``may_wait`` says that a command did not
+    get through and may be kept until its station can be reached."""
+
+    def __init__(self, sentence: str, *, may_wait: bool) -> None:
+        super().__init__(sentence)
+        self.may_wait = may_wait
+
+
 class ControlClient:
     """Calls the gateway that listens at that socket, and waits ``timeout`` seconds for it."""
 
@@ -61,7 +70,8 @@ class ControlClient:
         except ValueError as error:
             raise UserError(f"{self._path}: what answers there is no gateway of ours") from error
         if status >= 400:
-            raise UserError(str(answer.get("error", f"the gateway answered {status}")))
+            sentence = str(answer.get("error", f"the gateway answered {status}"))
+            raise RefusedError(sentence, may_wait=bool(answer.get("mayWait")))
         return answer
 
 

@@ -14,15 +14,14 @@ from ocppgw.central.commands import EXPLANATION_WAIT, accepted
 from ocppgw.link.base import PeerFault
 from ocppgw.ocpp.model import Request, Response, SendLocalListRequest
 from ocppgw.ocpp.operations import OPERATIONS, Direction, Operation, by_name
+from ocppgw.storage.base import Document
 from ocppgw.tree import near_miss
 from ocppgw.web.answering import ApiError, Begins, answering, body_of
 from ocppgw.web.messages import as_json, request_of
-from ocppgw.web.queries import duration_of, flag_of, limit_of, text_of
+from ocppgw.web.queries import by_of, duration_of, flag_of, limit_of, text_of
 
 if TYPE_CHECKING:
     from ocppgw.central.service import CentralSystem
-
-LONGEST_NAME = 100  # characters of who sends a command
 
 
 class HasCentral(Begins, Protocol):
@@ -51,13 +50,20 @@ def add_commanding(app: Klein) -> None:
         keep = duration_of(request, "later")
         if keep is None:
             return await _sent(self.central, identity, operation, message)
-        return await _kept(self.central, identity, message, keep, text_of(request, "by"))
+        return await _kept(self.central, identity, message, keep, by_of(request))
 
     @app.route("/api/pending", methods=["GET"])
     @answering
     async def pending(self: HasCentral, request: WebRequest) -> Any:
-        """Commands sent with ``later``, the newest first; ``?station=``, ``?limit=``."""
-        return await self.central.pending.all(text_of(request, "station"), limit_of(request))
+        """Commands sent with ``later``, the newest first; ``?station=``, ``?limit=``.
+
+        A station without any has to be known, lest a slip of the pen reads as an answer.
+        """
+        identity = text_of(request, "station")
+        commands = await self.central.pending.all(identity, limit_of(request))
+        if identity is not None and not commands:
+            await station_of(self.central, identity)
+        return commands
 
     @app.route("/api/pending/<int:number>/cancel", methods=["POST"])
     @answering
@@ -65,6 +71,14 @@ def add_commanding(app: Klein) -> None:
         """Takes back a command that waits."""
         await self.central.pending.cancel(number)
         return {}
+
+
+async def station_of(central: CentralSystem, identity: str) -> Document:
+    """The station as operators see it; an ApiError if it is not known."""
+    found = await central.views.station(identity)
+    if found is None:
+        raise ApiError(404, f"no station {identity} is known here")
+    return found
 
 
 async def _sent(
@@ -85,7 +99,7 @@ async def _kept(
     central: CentralSystem, identity: str, message: Request, keep: timedelta, by: str | None
 ) -> Any:
     """As :func:`_sent`, as far as the command is over; else the command."""
-    command = await central.call_later(identity, message, keep, by=by and by[:LONGEST_NAME])
+    command = await central.call_later(identity, message, keep, by=by)
     if command.response is not None:
         told = _told(command.operation, command.response)
         return told if told["done"] else {**told, "explanation": command.reason}

@@ -33,8 +33,11 @@ class Keeping(Protocol):
         changed then.
         """
 
-    async def backup(self, target: Path) -> Manifest:
-        """Writes all stores that are files into a new archive. Raises ``StorageError``."""
+    async def backup(self, target: Path, by: str | None = None) -> Manifest:
+        """Writes all stores that are files into a new archive. Raises ``StorageError``.
+
+        ``by`` is who wants it, for the log.
+        """
 
     async def restore(self, source: Path, only: Sequence[str]) -> Sequence[str]:
         """Puts stores of an archive back, all of them or those named; gives their names.

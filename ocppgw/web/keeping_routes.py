@@ -14,6 +14,7 @@ from ocppgw.tree import from_plain
 from ocppgw.typed import read
 from ocppgw.web.answering import Begins, answering, body_of
 from ocppgw.web.keeping import Keeping
+from ocppgw.web.queries import by_of
 
 
 class HasKeeping(Begins, Protocol):
@@ -51,9 +52,12 @@ def add_keeping(app: Klein) -> None:
     @app.route("/api/backup", methods=["POST"])
     @answering
     async def backup(self: HasKeeping, request: WebRequest) -> Any:
-        """Body: ``{"target": "/path/archive.tar"}``; answer: the archive's manifest."""
+        """Body: ``{"target": "/path/archive.tar"}``; answer: the archive's manifest.
+
+        ``?by=`` says who wants it.
+        """
         order = read(from_plain(body_of(request)), BackupOrder, source="backup")
-        return msgspec.to_builtins(await self.keeping.backup(order.target))
+        return msgspec.to_builtins(await self.keeping.backup(order.target, by_of(request)))
 
     @app.route("/api/restore", methods=["POST"])
     @answering

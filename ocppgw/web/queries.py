@@ -10,6 +10,7 @@ from twisted.web.http import Request as WebRequest
 from ocppgw.web.answering import ApiError
 
 MOST = 1000  # entries of a list
+LONGEST_NAME = 100  # characters of who wants something
 
 _DURATION = re.compile(r"(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,7})s)?")
 
@@ -18,6 +19,12 @@ def text_of(request: WebRequest, name: str) -> str | None:
     """The last value of that name, ``None`` if there is none."""
     values = request.args.get(name.encode())
     return values[-1].decode("utf-8", "replace") if values else None
+
+
+def by_of(request: WebRequest) -> str | None:
+    """Who wants it, as far as that is said."""
+    by = text_of(request, "by")
+    return by and by[:LONGEST_NAME]
 
 
 def flag_of(request: WebRequest, name: str) -> bool:

@@ -169,13 +169,17 @@ async def test_who_calls_a_box_that_is_away_is_to_come_back_later(
 
 
 async def test_backup_and_restore_while_it_runs(
-    running_gateway: Any, central_yaml: str, box_yaml: Any, tmp_path: Path
+    running_gateway: Any, central_yaml: str, box_yaml: Any, tmp_path: Path, caplog: Any
 ) -> None:
+    caplog.set_level("INFO")
     archive = tmp_path / "backup.tar"
     async with running_gateway(central_yaml + box_yaml(9)) as gateway:
         await gateway.central.users.put(UserSettings(id_tag="B2"))
-        manifest = await gateway.backup(archive)
+        manifest = await gateway.backup(archive, "ann")
         assert [copied.name for copied in manifest.stores] == ["central", "box-BOX-1"]
+        megabytes = sum(copied.size for copied in manifest.stores) / 1e6
+        told = f"a backup is written to {archive}: {megabytes:.1f} MB of stores, wanted by ann"
+        assert told in caplog.messages
         await gateway.central.users.put(UserSettings(id_tag="C3"))
 
         assert await gateway.restore(archive, ["central"]) == ["central"]

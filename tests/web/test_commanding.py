@@ -57,7 +57,33 @@ async def test_behind_nat_it_waits_and_is_sent_after_the_next_message(
     assert [type(request) for request in cp.received] == [ChangeAvailabilityRequest]
     assert done.stdout.startswith(f"    1  done       CP-1  {said}ended 20")
     assert done.stdout.endswith(") Accepted\n")
-    assert others.stdout == "no commands\n"
+    assert str(others.exception) == "no station CP-2 is known here"
+
+
+async def test_a_station_that_has_no_commands_is_told_from_none(station: Any) -> None:
+    async with station() as cp:
+        none = await cp.command("CP-1", by=pending)
+        nobody = await cp.command("NOBODY", by=pending)
+
+    assert none.stdout == "no commands\n"
+    assert isinstance(nobody.exception, UserError)
+    assert str(nobody.exception) == "no station NOBODY is known here"
+
+
+async def test_what_did_not_get_through_may_be_kept(station: Any) -> None:
+    reset = ("CP-1", "Reset", "type=Soft")
+    hint = "; --later 1h would keep it until the station calls"
+    async with station() as cp:
+        away = await cp.command(*reset)
+        stranger = await cp.command("NOBODY", "Reset", "type=Soft")
+        nonsense = await cp.command("CP-1", "UnlockConnector", f"connectorId={2**40}")
+
+    assert isinstance(away.exception, UserError)
+    assert f"127.0.0.1:{cp.port}" in str(away.exception)
+    assert str(away.exception).endswith(hint)
+    assert "--later" not in str(stranger.exception)
+    assert "cannot be said" in str(nonsense.exception)
+    assert "--later" not in str(nonsense.exception)
 
 
 async def test_what_can_be_reached_is_answered_as_without_later(station: Any) -> None:
