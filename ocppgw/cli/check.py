@@ -10,7 +10,7 @@ import click
 FILE = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Check a configuration FILE and all that it names.")
 @click.argument("file", type=FILE)
 def check(file: Path) -> None:
     """Check a configuration FILE and everything it names; start nothing."""

@@ -12,7 +12,9 @@ from ocppgw.cli.check import FILE
 UNREAD, DAMAGED = 1, 3  # exit codes
 
 
-@click.command("check-store")
+@click.command(
+    "check-store", short_help="Say whether closed stores are whole, and what is in them."
+)
 @click.argument("files", nargs=-1, type=FILE, metavar="[FILE]...")
 @click.option("--config", type=FILE, help="All stores of this configuration file.")
 @click.option("--repair", is_flag=True, help="Make all indexes anew from the documents.")

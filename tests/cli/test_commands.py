@@ -171,6 +171,8 @@ def test_help_lists_our_commands_and_those_of_plugins(ocppgw: Any) -> None:
 
     for command in ("run", "daemon", "check", "plugins", "send", "simulate"):
         assert f"\n  {command} " in done.stdout
+    for listed in (done.stdout, ocppgw("simulate", "--help").stdout):
+        assert "..." not in listed.partition("Commands:")[2]  # no summary is cut
 
 
 def test_an_unknown_command_is_refused(ocppgw: Any) -> None:
