@@ -9,7 +9,6 @@ from ocppgw.chargepoint.authorization import Authorization
 from ocppgw.chargepoint.availability import Availability
 from ocppgw.chargepoint.central_rooms import CentralRooms
 from ocppgw.chargepoint.configuration import Configuration, fixed_keys
-from ocppgw.chargepoint.endings import Endings
 from ocppgw.chargepoint.lanes import Lanes
 from ocppgw.chargepoint.ledger import Ledger
 from ocppgw.chargepoint.meter_rooms import MeterRooms
@@ -21,6 +20,7 @@ from ocppgw.chargepoint.records import Session
 from ocppgw.chargepoint.register import SessionRegister
 from ocppgw.chargepoint.reservation_rooms import reservations_of
 from ocppgw.chargepoint.reservations import Reservations
+from ocppgw.chargepoint.session_rooms import sessions_of
 from ocppgw.chargepoint.sessions import Sessions
 from ocppgw.chargepoint.settings import ChargeBoxSettings
 from ocppgw.chargepoint.station import BoxStation, EventLog
@@ -201,25 +201,16 @@ class Rooms:
         )
 
     def _make_sessions(self) -> Sessions:
-        endings = Endings(
-            self.ledger,
-            self.register,
-            self.transactions,
-            self.meters.readings,
-            self.meters.stop_data,
-            self._narrator,
-        )
-        return Sessions(
+        return sessions_of(
+            self._settings,
             self.ledger,
             self.register,
             self.transactions,
             self.answers,
             self.reservations,
-            endings,
-            self.meters.stop_data,
+            self.meters,
             self._clock,
             self._narrator,
-            refused_start_wait=self._settings.refused_start_wait,
         )
 
     def _make_meters(self) -> MeterRooms:
