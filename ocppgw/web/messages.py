@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, get_origin
@@ -14,8 +15,11 @@ from ocppgw.errors import UserError
 from ocppgw.ocpp.enums import Unknown
 from ocppgw.ocpp.model import Request
 from ocppgw.ocpp.operations import Operation
-from ocppgw.tree import camel, from_plain
+from ocppgw.tree import Problem, ProblemsError, camel, from_plain, joined
 from ocppgw.typed import read
+
+LONGEST_TAG = 20  # characters of an IdToken (CiString20Type)
+TAGS = ("id_tag", "parent_id_tag")
 
 _BRITISH = re.compile("(?<=authori)s(?=ation)", re.IGNORECASE)
 
@@ -27,7 +31,27 @@ def request_of(operation: Operation, body: object) -> Request:
     have it; British spelling is taken for the American one.
     """
     body = _spelled(operation, body) if isinstance(body, dict) else body
-    return read(from_plain(body), operation.request, source=operation.name, lax=True)
+    request = read(from_plain(body), operation.request, source=operation.name, lax=True)
+    problems = list(_tag_problems(request))
+    if problems:
+        raise ProblemsError(operation.name, problems)
+    return request
+
+
+def _tag_problems(value: object, path: str = "") -> Iterator[Problem]:
+    """What is wrong with the tags in a message, at any depth. What comes in may be longer (Q18),
+    but what we make up ourselves no station has to take."""
+    if isinstance(value, tuple):
+        for number, item in enumerate(value):
+            yield from _tag_problems(item, joined(path, number))
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            inside, where = getattr(value, name), joined(path, camel(name))
+            if name not in TAGS:
+                yield from _tag_problems(inside, where)
+            elif inside is not None and not (inside.strip() and len(inside) <= LONGEST_TAG):
+                expected = f"expected an IdToken of 1 to {LONGEST_TAG} characters"
+                yield Problem(None, where, f"{expected}, got {len(inside)}: `{inside}`")
 
 
 def _spelled(operation: Operation, body: dict[Any, Any]) -> dict[str, Any]:

@@ -29,6 +29,52 @@ def test_names_and_values_in_any_case_and_numbers_as_text() -> None:
     assert request("Reset", type="hard") == m.ResetRequest(type=e.ResetType.HARD)
 
 
+@pytest.mark.parametrize("tag", ["T", "T" * 20])
+def test_a_tag_of_twenty_characters_is_one(tag: str) -> None:
+    assert request("RemoteStartTransaction", idTag=tag).id_tag == tag
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        (
+            "RemoteStartTransaction",
+            {"idTag": "T" * 21},
+            "RemoteStartTransaction: idTag: expected an IdToken of 1 to 20 characters, got 21: `T",
+        ),
+        (
+            "RemoteStartTransaction",
+            {"idTag": ""},
+            "RemoteStartTransaction: idTag: expected an IdToken of 1 to 20 characters, got 0: ``",
+        ),
+        (
+            "ReserveNow",
+            {"connectorId": 1, "expiryDate": EXPIRY, "idTag": " ", "reservationId": 1},
+            "ReserveNow: idTag: expected an IdToken",
+        ),
+        (
+            "SendLocalList",
+            {
+                "updateType": "Full",
+                "listVersion": 1,
+                "localAuthorizationList": [
+                    {"idTag": "A"},
+                    {
+                        "idTag": "B",
+                        "idTagInfo": {"status": "Accepted", "parentIdTag": "P" * 21},
+                    },
+                ],
+            },
+            "SendLocalList: localAuthorizationList[1].idTagInfo.parentIdTag: expected an IdToken",
+        ),
+    ],
+)
+def test_a_tag_that_is_too_long_or_empty(name: str, body: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError) as refused:
+        request(name, **body)
+    assert str(refused.value).startswith(said)
+
+
 def test_nested_messages_and_times() -> None:
     parsed = request(
         "SendLocalList",
