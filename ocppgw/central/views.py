@@ -95,8 +95,10 @@ class Views:
         return await self._storage.get(TRANSACTION, (number,))
 
     async def meter_values(self, number: int) -> list[MeterValue]:
-        """All values of a transaction, those of the stop included, in the order of time."""
+        """All values of a transaction, those of the stop included, in the order of time, and
+        of their receipt within one second."""
         documents = await self._storage.find(METERVALUES, {"transactionId": number})
+        documents.sort(key=lambda document: document["receivedAt"])
         values = [value for document in documents for value in samples_of(document)]
         return sorted(values, key=lambda value: value.timestamp)
 

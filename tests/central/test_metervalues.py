@@ -66,6 +66,19 @@ async def test_values_of_a_running_transaction(make, tools):
     await bench.central.stop()
 
 
+async def test_values_of_one_second_are_listed_in_the_order_they_came(make, tools):
+    bench = await make()
+    number = (await bench.call(tools.start())).transaction_id
+    energies = [str(1000 + n) for n in range(8)]
+    for energy in energies:
+        await bench.call(tools.values(meter_value(sample(energy)), transaction_id=number))
+        await bench.clock.advance(0.1)
+
+    listed = await bench.central.views.meter_values(number)
+    await bench.central.stop()
+    assert [value.sampled_value[0].value for value in listed] == energies
+
+
 async def test_after_the_stop_the_connector_no_longer_shows_charging(make, tools):
     bench = await make()
     started = await bench.call(tools.start())
