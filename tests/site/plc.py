@@ -62,8 +62,9 @@ class Plc:
         """
         console = folder / f"{name}.log"
         begin = console.stat().st_size if console.exists() else 0
+        tcp = () if {"--pty", "--serial"} & set(line) else ("--port", str(port))
         program = Program(
-            *(*OCPPGW, "simulate", "plc", str(described), "--port", str(port), *line),
+            *(*OCPPGW, "simulate", "plc", str(described), *tcp, *line),
             *("--connectors", str(connectors), "--speed", str(speed)),
             *("--energy", str(energy), "--json", "--control"),
             cwd=folder,

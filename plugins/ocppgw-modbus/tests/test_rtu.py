@@ -438,6 +438,9 @@ async def test_a_process_on_a_pseudo_terminal(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--pty", "--serial", "/dev/ttyS0"], "--pty goes with none of --serial"),
+        (["--pty", "--port", "5021"], "--pty is no TCP port"),
+        (["--pty", "--listen", "127.0.0.1"], "--pty is no TCP port"),
+        (["--serial", "/dev/ttyS0", "--port", "0"], "--serial is no TCP port"),
         (["--baud-rate", "9600"], "`baud_rate` belongs to a `serial` port"),
         (["--serial", "/dev/ttyS0", "--framing", "tcp"], "on a serial port Modbus is RTU"),
         (["--port", "99999"], "99999 is not in the range"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from ocppgw_modbus.options import ModbusOptions, PluginOptions, SimulateOptions
 from ocppgw_modbus.simulate import Simulation
 from ocppgw_modbus.simulate.connector import Phase
 from ocppgw_modbus.simulate.day import DEFAULT_DAY, live, load_day
+from ocppgw_modbus.simulate.happening import Happening
 from ocppgw_modbus.simulate.lines import json_line, obey, plain_line
 from ocppgw_modbus.spec import CommandKind
 
@@ -647,6 +649,45 @@ def test_a_process_goes_on_from_the_clock_unless_told(
         assert 0 < (number - before) % 65535 < 600
     else:
         assert number == first
+
+
+PLAIN = re.compile(r"PLC +[0-9.]+ s  connector 1: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), ["tag 04A1 is presented"]),
+        (("--verbose",), ["tag 04A1 is presented", "the PLC's tag is raised"]),
+    ],
+)
+def test_a_process_tells_people_the_steps_of_hand_shakes_if_they_ask(
+    demo_path: Path, arguments: tuple[str, ...], told: list[str]
+) -> None:
+    with start(demo_path, "--control", *arguments) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write('{"do": "tag", "id_tag": "04A1"}\n')
+        process.stdin.write('{"do": "wait", "event": "raised", "about": "tag"}\n')
+        process.stdin.flush()
+        process.stdin.close()
+        lines = [PLAIN.sub("", line.rstrip()) for line in process.stdout if PLAIN.match(line)]
+        assert process.wait(20) == 0
+    assert lines == told
+
+
+def test_what_came_of_a_hand_shake_is_no_mere_step() -> None:
+    def is_step(event: str, about: str) -> bool:
+        return Happening(at=0.0, event=event, about=about).is_step
+
+    assert [is_step(event, "start") for event in ("raised", "acknowledged", "finished")] == [
+        True,
+        False,
+        True,
+    ]
+    words = ("asked", "accepted", "refused", "never_answered", "closed")
+    assert [is_step(word, "unlock") for word in words] == [True, False, False, False, True]
+    assert not is_step("finished", "")
 
 
 def test_a_process_lives_its_day_and_ends_with_sigterm(demo_path: Path) -> None:

@@ -21,6 +21,8 @@ from ocppgw_modbus.simulate.lines import json_line, obey_lines, plain_line
 from ocppgw_modbus.simulate.simulation import Simulation
 from ocppgw_modbus.wires import Parity
 
+LISTEN, PORT = "127.0.0.1", 5020
+
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """What the command line asked for."""
@@ -36,18 +38,17 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     energy: float
     sequence: int | None
     as_json: bool
+    verbose: bool
     control: bool
 
 
 @click.command("plc", short_help="A PLC as a Modbus server, from its register map.")
 @click.argument("map", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--listen", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--listen", help=f"Address to listen on; default: {LISTEN}.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=5020,
-    show_default=True,
-    help="Port to listen on; 0: any free one.",
+    help=f"Port to listen on; 0: any free one; default: {PORT}.",
 )
 @click.option("--framing", type=click.Choice(["tcp", "rtu"]), help="RTU over TCP: rtu.")
 @click.option("--serial", help="Answer on a serial port instead: /dev/ttyUSB1.")
@@ -81,12 +82,13 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     help="Number of the event before the first; default: from the clock.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what happens as JSON lines.")
+@click.option("--verbose", is_flag=True, help="Print every step of the hand-shakes, too.")
 @click.option("--control", is_flag=True, help="Obey orders from stdin, one JSON object a line.")
 def simulate_plc(
     *,
     map: Path,  # noqa: A002, the argument's name is what the help shows
-    listen: str,
-    port: int,
+    listen: str | None,
+    port: int | None,
     framing: str | None,
     serial: str | None,
     baud_rate: int | None,
@@ -99,6 +101,7 @@ def simulate_plc(
     energy: float,
     sequence: int | None,
     as_json: bool,
+    verbose: bool,
     control: bool,
 ) -> None:
     """Simulates the PLC that the register map MAP describes.
@@ -106,19 +109,24 @@ def simulate_plc(
     A car arrives, a tag is presented, it charges and leaves: the day of --day, or one that
     is built in. With --control nothing happens but what the orders on stdin say.
     """
+    line = _line(framing=framing, serial=serial, baud_rate=baud_rate, parity=parity, pty=pty)
+    if (pty or serial is not None) and not (listen is None and port is None):
+        no_tcp = "--pty" if pty else "--serial"
+        raise click.UsageError(f"{no_tcp} is no TCP port, it goes with neither --listen nor --port")
     chosen = None if no_day or (control and day is None) else day or DEFAULT_DAY
     wishes = Wishes(
         map=map,
-        line=_line(framing=framing, serial=serial, baud_rate=baud_rate, parity=parity, pty=pty),
+        line=line,
         pty=pty,
-        listen=listen,
-        port=port,
+        listen=LISTEN if listen is None else listen,
+        port=PORT if port is None else port,
         connectors=connectors,
         speed=speed,
         day=chosen,
         energy=energy,
         sequence=sequence,
         as_json=as_json,
+        verbose=verbose,
         control=control,
     )
     asyncio.run(_simulate(wishes))
@@ -142,12 +150,14 @@ def _line(*, pty: bool, **said: Any) -> SerialOptions:
 async def _simulate(wishes: Wishes) -> None:
     clock = SystemClock()
     line_of = json_line if wishes.as_json else plain_line
+    everything = wishes.as_json or wishes.verbose
     told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
 
     def show(happening: Happening) -> None:
-        write(line_of(happening))
+        if everything or not happening.is_step:
+            write(line_of(happening))
 
     simulation = Simulation(
         wishes.map,

@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 
+STEPS = frozenset({"raised", "finished", "asked", "closed"})
+"""Steps of a hand-shake before and after the one that tells what came of it."""
+
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened.
@@ -22,3 +25,9 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     about: str = ""
     details: dict[str, Any] = {}
     text: str = ""
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it is a mere step of a hand-shake: of an event the word that it was
+        acknowledged is enough, of a command whether it was accepted."""
+        return bool(self.about) and self.event in STEPS
