@@ -46,7 +46,7 @@ class Door:
 
     @property
     def listener(self) -> Listener:
-        """The listener; there is one between :meth:`bind` and :meth:`close`."""
+        """The listener; from :meth:`bind` on there is one, though it may be closed by now."""
         assert self._listener is not None
         return self._listener
 
@@ -62,9 +62,8 @@ class Door:
 
     async def close(self) -> None:
         """Stops listening; what is in flight is finished first. May be called again."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            await listener.stop(GRACE)
+        if self._listener is not None:
+            await self._listener.stop(GRACE)
 
     async def move(self, where: Address) -> None:
         """Listens there instead. Raises ``UserError``, and then is where it was.

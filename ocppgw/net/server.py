@@ -214,24 +214,20 @@ class HttpServer(protocol.ServerFactory):
 
 
 class Listener:
-    """A bound address. It serves between :meth:`open` and :meth:`stop`."""
+    """A bound address. It serves between :meth:`open` and :meth:`stop`.
+
+    ``address`` is the IP address, or the path of a Unix socket; ``port`` the TCP port, 0 for
+    a Unix socket. Both stay when it has stopped: a peer may still be told them.
+    """
 
     def __init__(self, description: str, port: Any, server: HttpServer) -> None:
         self.description = description
         self._port = port
         self._server = server
         self._bound = True
-
-    @property
-    def address(self) -> str:
-        """The IP address bound, or the path of a Unix socket."""
-        host = self._port.getHost()
-        return str(host.host) if hasattr(host, "host") else os.fsdecode(host.name)
-
-    @property
-    def port(self) -> int:
-        """The TCP port bound; 0 for a Unix socket."""
-        return int(getattr(self._port.getHost(), "port", 0))
+        host = port.getHost()
+        self.address = str(host.host) if hasattr(host, "host") else os.fsdecode(host.name)
+        self.port = int(getattr(host, "port", 0))
 
     def open(self) -> None:
         """Requests are taken from now on; connections made before had to wait."""
