@@ -17,6 +17,7 @@ from msgspec import Meta
 from ocppgw import hooks, yaml_lines
 from ocppgw.central.settings import CentralSettings
 from ocppgw.chargepoint.settings import ChargeBoxSettings
+from ocppgw.net.addresses import check_addresses
 from ocppgw.net.settings import ClientLimits, ClientTls, HttpLimits
 from ocppgw.plugins import Plugins
 from ocppgw.storage.backup import StoreFile
@@ -167,13 +168,17 @@ def path_of(steps: Iterable[str | int]) -> str:
 
 
 def load(
-    path: Path, environment: Mapping[str, str] | None = None, plugins: Plugins | None = None
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    plugins: Plugins | None = None,
+    *,
+    certificates: bool = False,
 ) -> tuple[Configuration, Plugins]:
     """Reads and checks a file and loads the plugins that it does not block.
 
     ``plugins`` are those of a running gateway, which are not loaded again, whatever the
-    file says now. Raises ``UserError``: the file cannot be read, or everything that is
-    wrong with it.
+    file says now. With ``certificates`` those of listeners are looked at, too. Raises
+    ``UserError``: the file cannot be read, or everything that is wrong with it.
     """
     path = path.absolute()
     root, problems = yaml_lines.load(path, environment)
@@ -183,10 +188,11 @@ def load(
     problems += reader.problems
     problems += check_plugins(root, plugins)
     problems += check_choices(root, plugins, path.parent)
+    problems += check_addresses(root, files=certificates)
     if settings is not INVALID:
         problems += check_whole(root, settings)
     if problems:
-        raise ProblemsError(str(path), _less_repeated(problems))
+        raise ProblemsError(str(path), dict.fromkeys(problems))  # two types may look at one section
     return Configuration(path, root, settings), plugins
 
 
@@ -291,8 +297,3 @@ def check_whole(root: Node, settings: Settings) -> list[Problem]:
                 line = node.line if node else None
                 problems.append(Problem(line, path, f"`{value}` is taken by {first}"))
     return problems
-
-
-def _less_repeated(problems: list[Problem]) -> list[Problem]:
-    """A section that two types look at must not have its mistakes told twice."""
-    return list(dict.fromkeys(problems))

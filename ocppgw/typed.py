@@ -131,7 +131,15 @@ class Reader:
         try:
             return struct(**values)
         except (ValueError, TypeError) as error:
-            return self.problem(node, path, str(error))
+            return self._refused(node, path, str(error))
+
+    def _refused(self, node: Node, path: str, why: str) -> Invalid:
+        """A Struct's own refusal; one that begins with a key of it is told there."""
+        key = why.split("`")[1] if why.startswith("`") and why.count("`") > 1 else ""
+        said = node.at(key)
+        if said is None:
+            return self.problem(node, path, why)
+        return self.problem(said, joined(path, key), why)
 
     def _unknown(self, node: Node, key: str, path: str, known: list[str]) -> None:
         line = node.key_lines.get(key, node.line)

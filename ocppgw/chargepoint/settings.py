@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct, field
 
 from ocppgw.chargepoint.keys import Keys
+from ocppgw.net.base import ConnectFailed
+from ocppgw.net.urls import target_of
 
 Seconds = Annotated[float, Meta(gt=0)]
 Text20 = Annotated[str, Meta(max_length=20)]
@@ -35,21 +37,20 @@ class CentralSystemLink(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         wrong = ValueError(f"`url` must be an http or https URL, got {self.url!r}")
         try:
-            parts = urlsplit(self.url)
-            port = parts.port
-        except ValueError:  # brackets without an end, a port that is none
+            target = target_of(self.url)
+        except ConnectFailed:
             raise wrong from None
-        if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        if target.port == 0:
             raise wrong
         for address in self.addresses:
             ip_network(address, strict=False)
         if not self.addresses:
             try:
-                ip_address(parts.hostname)
+                ip_address(target.host)
             except ValueError:
                 raise ValueError(
                     f"`addresses` must name who may call this box, since the URL's host "
-                    f"{parts.hostname!r} is no IP address"
+                    f"{target.host!r} is no IP address"
                 ) from None
 
     def allows(self, remote_address: str) -> bool:

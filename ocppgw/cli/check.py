@@ -18,7 +18,7 @@ def check(file: Path) -> None:
     from ocppgw.clock import SystemClock
     from ocppgw.gateway.boxes import plans_of
 
-    configuration, plugins = config.load(file)
+    configuration, plugins = config.load(file, certificates=True)
     plans_of(configuration, plugins, SystemClock())
     settings = configuration.settings
     parts = ["a central system"] if settings.central_system is not None else []

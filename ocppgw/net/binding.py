@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LAST_PORT = 65535
 _PORT = re.compile(r":(?:port=)?([0-9]+)(?=:|$)")
+_WITH_FILES = frozenset({"ssl", "tls"})
+_HANDED_OVER = frozenset({"systemd"})
 _from_string: Any = endpoints.serverFromString  # untyped
 _EXAMPLE = (
     "write it like tcp:9220:interface=127.0.0.1 or ssl:9220:privateKey=key.pem:certKey=cert.pem"
@@ -26,12 +28,39 @@ _EXAMPLE = (
 
 async def bind(reactor: Any, description: str, factory: ServerFactory) -> Any:
     """Listens at once; gives the port. UserError names the address, the reason, what to do."""
+    endpoint = _endpoint(reactor, description)
+    try:
+        return await result_of(endpoint.listen(factory))
+    except error.CannotListenError as problem:
+        raise UserError(_cannot_listen(description, problem.socketError)) from problem
+    except OSError as problem:  # a Unix socket's lock file
+        raise UserError(_cannot_listen(description, problem)) from problem
+
+
+def check(description: str, *, files: bool) -> None:
+    """Raises ``UserError`` for what :func:`bind` refuses whatever the machine is like.
+
+    With ``files`` the certificates and keys that it names are looked at, too. A socket that
+    systemd hands over is there only for the process that systemd starts, so it is not.
+    """
+    kind = description.partition(":")[0]
+    if kind in _WITH_FILES and not files:
+        _check_ports(description)
+    elif kind not in _HANDED_OVER:
+        _endpoint(None, description)
+
+
+def _check_ports(description: str) -> None:
     if any(int(number) > LAST_PORT for number in _PORT.findall(description)):
         raise UserError(f"listener {description!r}: a port is a number up to {LAST_PORT}")
+
+
+def _endpoint(reactor: Any, description: str) -> Any:
+    _check_ports(description)
     if description.startswith("tls:"):
         _check_directory(description)
     try:
-        endpoint: Any = _from_string(reactor, description)
+        return _from_string(reactor, description)
     except (ValueError, TypeError, LookupError) as problem:
         raise UserError(
             f"listener {description!r} is not a Twisted endpoint string"
@@ -42,12 +71,6 @@ async def bind(reactor: Any, description: str, factory: ServerFactory) -> Any:
             f"listener {description!r} cannot be set up: {_reason(problem)};"
             " check the files that it names"
         ) from problem
-    try:
-        return await result_of(endpoint.listen(factory))
-    except error.CannotListenError as problem:
-        raise UserError(_cannot_listen(description, problem.socketError)) from problem
-    except OSError as problem:  # a Unix socket's lock file
-        raise UserError(_cannot_listen(description, problem)) from problem
 
 
 def _cannot_listen(description: str, problem: BaseException) -> str:

@@ -38,6 +38,16 @@ def test_check_says_what_is_in_order(ocppgw: Any, file: Path, box_yaml: Any) -> 
     assert not list(file.parent.glob("*.db"))
 
 
+def test_check_looks_at_the_keys_of_listeners(ocppgw: Any, file: Path) -> None:
+    listen = "ssl:0:privateKey=absent.pem:certKey=absent.pem"
+    file.write_text(re.sub("listen: tcp.*", f"listen: '{listen}'", file.read_text()))
+    done = ocppgw("check", "gateway.yaml")
+
+    assert done.returncode == 1
+    assert f"gateway.yaml:3: central_system.listen: listener '{listen}' cannot" in done.stderr
+    assert "absent.pem: No such file or directory" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["check", "run", "daemon"])
 def test_three_mistakes_are_three_sentences_and_nothing_starts(
     ocppgw: Any, file: Path, command: str

@@ -165,6 +165,67 @@ def test_duplicate_keys_and_unset_variables_are_among_the_mistakes(wrong: Any) -
     ]
 
 
+def test_addresses_that_nobody_has_are_told(wrong: Any) -> None:
+    text = GOOD.replace("tcp:0:interface", "tcp:70000:interface")
+    text = text.replace("url: ", "addresses: [10.0.0.1],\n      url: ").replace(
+        ":9220/x", ":99220/x"
+    )
+    text += "    public_url: 10.0.0.1:9000/x\n"
+    text += "charge_point_server:\n  listen: 9000\n  public_url: http://host:0/x\n"
+
+    assert wrong(text) == [
+        (
+            "F:5: central_system.listen: listener 'tcp:70000:interface=127.0.0.1': a port is a"
+            " number up to 65535"
+        ),
+        (
+            "F:9: charge_boxes[0].central_system.url: `url` must be an http or https URL, got"
+            " 'http://127.0.0.1:99220/x'"
+        ),
+        (
+            "F:14: charge_boxes[0].public_url: '10.0.0.1:9000/x' is no URL that can be called: it"
+            " has to be like http://host:port/path"
+        ),
+        (
+            "F:16: charge_point_server.listen: listener '9000' is not a Twisted endpoint string"
+            " (Unknown endpoint type: '9000'): write it like"
+            " tcp:9220:interface=127.0.0.1 or ssl:9220:privateKey=key.pem:certKey=cert.pem"
+        ),
+        (
+            "F:17: charge_point_server.public_url: nobody listens at port 0; a port is a number"
+            " from 1 to 65535"
+        ),
+    ]
+
+
+def test_a_secret_in_an_address_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(GOOD.replace("tcp:0:interface=127.0.0.1", "${LISTEN}"))
+
+    with pytest.raises(UserError) as caught:
+        load(file, {"LISTEN": "tcp:port-of-s3cret"})
+    assert "listener a value that is not shown is not a Twisted endpoint" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["ssl:9220:privateKey={}:certKey={}", "tls:{}:tcp:9220"])
+def test_certificates_are_looked_at_if_that_is_asked(tmp_path: Path, kind: str) -> None:
+    file, absent = tmp_path / "gateway.yaml", tmp_path / "absent"
+    listen = kind.format(absent, absent)
+    file.write_text(GOOD.replace("listen: tcp:0:interface=127.0.0.1", f"listen: '{listen}'"))
+
+    assert load(file, {})[0].settings.central_system.listen == listen
+    with pytest.raises(UserError) as caught:
+        load(file, {}, certificates=True)
+    assert str(caught.value).startswith(f"{file}:5: central_system.listen: listener '{listen}'")
+    assert str(absent) in str(caught.value)
+
+
+def test_a_socket_of_systemd_is_there_for_the_service_only(reading: Any) -> None:
+    text = GOOD.replace("tcp:0:interface=127.0.0.1", "systemd:domain=INET:index=0")
+
+    assert reading(text).settings.central_system.listen.startswith("systemd:")
+
+
 def test_the_environment_counts(reading: Any) -> None:
     configuration = reading(GOOD + "logging: {level: '${LEVEL}'}\n", LEVEL="debug")
 

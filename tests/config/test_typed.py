@@ -199,7 +199,7 @@ def test_a_check_of_the_struct_itself_is_told_where_it_stands() -> None:
             if self.low > self.high:
                 raise ValueError("`low` must not be above `high`")
 
-    with pytest.raises(ProblemsError, match="x: pair: `low` must not be above `high`"):
+    with pytest.raises(ProblemsError, match=r"x: pair.low: `low` must not be above `high`"):
         read(from_plain({"low": 2, "high": 1}), Pair, source="x", path="pair")
 
 
