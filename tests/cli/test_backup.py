@@ -62,6 +62,8 @@ def test_while_the_gateway_runs(
         running.says(RUNS)
         setting(1111)
         written = ocppgw("backup", "a.tar", *CONFIG)
+        running.says(f"a backup is written to {file.parent / 'a.tar'}: ")
+        running.says(" MB of stores, wanted by ")
         setting(2222)
         answered = ocppgw("restore", "a.tar", "--only", "box-BOX-1", "--yes", *CONFIG)
         assert setting() == "1111"
