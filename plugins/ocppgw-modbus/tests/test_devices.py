@@ -195,6 +195,8 @@ def context(folder: Path, connectors: int = 1, station: str = "BOX") -> DriverCo
 
 
 QUICK = {"timeout": 0.2, "reconnect_first": 0.05, "reconnect_longest": 0.2}
+# Of devices that always answer, however late on a busy machine.
+PATIENT = {**QUICK, "timeout": 5.0}
 
 
 class Plant:
@@ -217,10 +219,13 @@ class Plant:
                     host="127.0.0.1",
                     port=self.controller.port,
                     map=Path("controller.yaml"),
-                    **QUICK,
+                    **PATIENT,
                 ),
                 "meter": DeviceOptions(
-                    serial=self.bus.path, map=Path("meter.yaml"), connector=1, **QUICK, **meter
+                    serial=self.bus.path,
+                    map=Path("meter.yaml"),
+                    connector=1,
+                    **{**PATIENT, **meter},
                 ),
                 "reader": DeviceOptions(
                     host="127.0.0.1",
@@ -228,7 +233,7 @@ class Plant:
                     framing=Framing.RTU,
                     map=Path("reader.yaml"),
                     connector=0,
-                    **QUICK,
+                    **PATIENT,
                 ),
             }
         )
@@ -337,7 +342,7 @@ async def test_who_the_station_is_comes_from_all(maps: Path) -> None:
 async def test_without_a_device_that_it_needs_the_station_is_offline(maps: Path) -> None:
     plant, station = Plant(maps), RecordingStation()
     plant.meter.faults.silent = True
-    async with plant.running(station):
+    async with plant.running(station, **QUICK):
         await station.until(lambda: station.seen(Offline))
         assert not station.seen(Online)
         assert not station.seen(ConnectorStatus)
@@ -363,7 +368,7 @@ async def test_without_a_device_that_it_does_not_need_the_station_goes_on(
 ) -> None:
     plant, station = Plant(maps), RecordingStation()
     plant.meter.faults.silent = True
-    async with plant.running(station, required=False):
+    async with plant.running(station, required=False, **QUICK):
         await station.until(lambda: station.seen(ConnectorStatus, 1))
         # ... but an event without energy is not invented.
         plant.controller.put("start_tag", "04A1", 1)
@@ -419,7 +424,7 @@ async def test_a_device_that_may_be_missing_is_told_its_keys_when_it_is_back(map
     plant, station = Plant(maps), RecordingStation()
     plant.meter.faults.silent = True
     pace = Configure(key="MeterValueSampleInterval", value="30")
-    async with plant.running(station, required=False) as driver:
+    async with plant.running(station, required=False, **QUICK) as driver:
         await station.until(lambda: station.seen(Online))
         await driver.execute(pace, 5)
         plant.meter.faults.silent = False
