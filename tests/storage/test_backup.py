@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from ocppgw import __version__
+from ocppgw.errors import UserError
 from ocppgw.storage import Collection, Ensure, Put, StorageError, backup
 from ocppgw.storage.backup import StoreFile
 from ocppgw.storage.file import FileOptions, FileStorage, open_file
@@ -440,3 +441,15 @@ async def test_versions_of_parts_and_numbers_go_along(tmp_path: Path) -> None:
     assert await storage.find(USERS) == [{"tag": "A", "age": 5}]
     assert await storage.next_number("starts") > number
     await storage.close()
+
+
+def test_a_failure_names_what_was_restored_before_it_and_is_itself_if_that_is_nothing() -> None:
+    error = StorageError("central: it is in use")
+    with pytest.raises(StorageError) as raised, backup.telling_what_is_restored():
+        raise error
+    assert raised.value is error
+
+    with pytest.raises(UserError) as told, backup.telling_what_is_restored() as restored:
+        restored += ["central", "box-1"]
+        raise error
+    assert str(told.value) == "central: it is in use; restored before that: central, box-1"
