@@ -102,7 +102,7 @@ async def _hostile(reply: Callable[[bytes], bytes | None]) -> AsyncIterator[int]
                 writer.write(answer)
                 await writer.drain()
         except ConnectionError:
-            pass
+            pass  # the client went away, as some tests want
         finally:
             connections.discard(writer)
             writer.close()
